@@ -1,0 +1,29 @@
+# Files that are still being written when the R session ends.
+
+background <- new.env(parent = emptyenv())
+
+# Accepted files are finished when the session ends, even after a `fit()` that
+# was interrupted and told nobody. Registered once, after Python has started, so
+# that it runs before reticulate's own farewell (finalizers run newest first).
+finish_writing_at_exit <- function() {
+  if (is.null(background$registered)) {
+    background$registered <- TRUE
+    reg.finalizer(background, function(...) finish_writing(), onexit = TRUE)
+  }
+}
+
+finish_writing <- function() {
+  if (!isTRUE(background$registered)) {
+    return(invisible())
+  }
+  tryCatch(
+    core("background")$wait_all(),
+    error = function(error) {
+      rlang::warn(
+        c("A checkpoint could not be written in the background.", x = conditionMessage(error)),
+        class = "kerascheckpoint_warning"
+      )
+    }
+  )
+  invisible()
+}

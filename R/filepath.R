@@ -1,0 +1,88 @@
+# The path (or template of paths) that a callback writes to.
+
+# A path as Python gets it: UTF-8, `~` expanded, and absolute from this moment
+# on, whatever the working directory is when a file is written or read.
+absolute_path <- function(path, template = FALSE) {
+  path <- enc2utf8(as.character(path))
+  expanded <- path.expand(path)
+  keep <- if (template) escape_braces else identity
+  if (!identical(expanded, path)) {
+    home <- sub("(?<=.)/.*$|^$", "", path, perl = TRUE)
+    return(paste0(keep(path.expand(home)), substring(path, nchar(home) + 1L)))
+  }
+  if (grepl("^(/|\\\\|[A-Za-z]:)", path)) {
+    return(path)
+  }
+  file.path(keep(enc2utf8(getwd())), path)
+}
+
+# A brace in the name of a directory that only we put in front is no placeholder.
+escape_braces <- function(path) gsub("([{}])", "\\1\\1", path)
+
+check_filepath <- function(filepath, save_weights_only, resume, call = rlang::caller_env()) {
+  refuse <- function(headline, accepted) {
+    abort_argument("filepath", filepath, accepted, headline = headline, call = call)
+  }
+  if (!checkmate::test_string(filepath, min.chars = 1L)) {
+    refuse(NULL, "one path, as a string or an fs::path")
+  }
+  check_suffix(filepath, save_weights_only, resume, refuse)
+  problem <- template_problem(filepath)
+  if (!is.null(problem)) {
+    refuse(
+      paste0("`filepath` ", problem, "."),
+      paste(
+        "named formatting options such as {epoch}, {epoch:02d} or {val_loss:.2f};",
+        "a brace that is part of a name is written twice"
+      )
+    )
+  }
+  path <- absolute_path(filepath, template = TRUE)
+  if (dir.exists(path)) {
+    refuse("`filepath` is an existing directory.", "the path of a file, or a template of one")
+  }
+  path
+}
+
+check_suffix <- function(filepath, save_weights_only, resume, refuse) {
+  suffix <- Find(function(suffix) endsWith(filepath, suffix), c(".weights.h5", ".keras", ".h5", ""))
+  if (save_weights_only && suffix != ".weights.h5") {
+    refuse(
+      "With `save_weights_only = TRUE`, `filepath` must end in \".weights.h5\".",
+      "a path that ends in \".weights.h5\", or set `save_weights_only = FALSE`"
+    )
+  }
+  if (!save_weights_only && suffix == ".weights.h5") {
+    refuse(
+      "A \".weights.h5\" file holds weights only: set `save_weights_only = TRUE`.",
+      "a path that ends in \".keras\" (or \".h5\") for a whole model"
+    )
+  }
+  if (suffix == "") {
+    refuse(
+      "For a whole model, `filepath` must end in \".keras\" (or \".h5\").",
+      "a path that ends in \".keras\", or in \".weights.h5\" with `save_weights_only = TRUE`"
+    )
+  }
+  if (resume && suffix == ".h5") {
+    refuse(
+      "A legacy \".h5\" file keeps no record to resume from.",
+      "with `resume = TRUE`, a path that ends in \".keras\" or \".weights.h5\""
+    )
+  }
+}
+
+# What is wrong with a template, in Python's format syntax; NULL if nothing is.
+template_problem <- function(template) {
+  rest <- gsub("{{", "", template, fixed = TRUE)
+  field <- "\\{[^{}]*\\}"
+  names <- sub("[!:].*$", "", gsub("[{}]", "", regmatches(rest, gregexpr(field, rest))[[1L]]))
+  if (any(grepl("^[0-9 ]*$", names))) {
+    return("has a formatting option without a name")
+  }
+  rest <- gsub("}}", "", gsub(field, "", rest), fixed = TRUE)
+  if (grepl("[{}]", rest)) {
+    return("has a brace without its partner")
+  }
+  NULL
+}

@@ -1,0 +1,108 @@
+# The one bridge to Python: finds the Python half of this package, and Keras.
+
+bridge <- new.env(parent = emptyenv())
+
+# A module of the Python package that is installed along with this one, e.g.
+# core("catalog"); core() is the package itself. Neither touches Keras.
+core <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
+  start_python(call)
+  name <- paste(c("kerascheckpoint", module), collapse = ".")
+  path <- system.file("python", package = "kerascheckpoint", mustWork = TRUE)
+  imported <- import_or_abort(
+    reticulate::import_from_path(name, path, convert = convert),
+    "Python packages that kerascheckpoint needs are missing.",
+    call
+  )
+  if (is.null(bridge$connected)) {
+    bridge$connected <- TRUE
+    notify <- reticulate::import_from_path("kerascheckpoint.notify", path)
+    notify$set_warning_handler(signal_python_warning)
+  }
+  imported
+}
+
+keras <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
+  start_python(call)
+  name <- paste(c("keras", module), collapse = ".")
+  import_or_abort(
+    reticulate::import(name, convert = convert),
+    "Keras 3 could not be imported into Python.",
+    call
+  )
+}
+
+import_or_abort <- function(code, headline, call) {
+  tryCatch(code, error = function(error) {
+    abort(
+      c(headline, x = trimws(conditionMessage(error)), python_advice()),
+      class = "kerascheckpoint_python_error",
+      parent = error,
+      call = call
+    )
+  })
+}
+
+start_python <- function(call) {
+  if (reticulate::py_available(initialize = FALSE)) {
+    return(invisible())
+  }
+  declare_requirements()
+  # TensorFlow greets with a page of notes otherwise; a user's own value stands.
+  if (!nzchar(Sys.getenv("TF_CPP_MIN_LOG_LEVEL"))) {
+    Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
+  }
+  started <- tryCatch(
+    reticulate::py_available(initialize = TRUE),
+    error = function(error) error
+  )
+  if (!isTRUE(started)) {
+    abort(
+      c(
+        "No usable Python was found.",
+        x = if (inherits(started, "error")) trimws(conditionMessage(started)),
+        python_advice()
+      ),
+      class = "kerascheckpoint_python_error",
+      parent = if (inherits(started, "error")) started,
+      call = call
+    )
+  }
+}
+
+# reticulate 1.41 and newer can provide a Python that meets declared
+# requirements; where the user has chosen a Python, declaring changes nothing.
+declare_requirements <- function() {
+  if (!"py_require" %in% getNamespaceExports("reticulate")) {
+    return(invisible())
+  }
+  py_require <- getExportedValue("reticulate", "py_require")
+  py_require(c("keras>=3", "h5py", "numpy", "rich"))
+  if (!isNamespaceLoaded("keras3")) {
+    backend <- Sys.getenv("KERAS_BACKEND", "tensorflow")
+    py_require(switch(backend, tensorflow = , jax = , torch = backend, "tensorflow"))
+  }
+}
+
+python_advice <- function() {
+  c(
+    i = paste(
+      "Choose a Python that has keras (>= 3), h5py, numpy, rich and a backend before the",
+      "first call: reticulate::use_virtualenv(\"path/to/.venv\"), or the environment variable",
+      "RETICULATE_PYTHON."
+    ),
+    i = "In a clone of this package's repository, `make example` prepares such a .venv."
+  )
+}
+
+# For examples, the vignette and tests: is there a Python with Keras? Asks
+# without importing Keras, which takes seconds.
+keras_is_available <- function() {
+  tryCatch(
+    {
+      start_python(rlang::current_env())
+      util <- reticulate::import("importlib.util")
+      !is.null(util$find_spec("keras")) && !is.null(util$find_spec("h5py"))
+    },
+    error = function(error) FALSE
+  )
+}

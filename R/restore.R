@@ -1,0 +1,53 @@
+#' Put a checkpoint back into a model
+#'
+#' Restores everything a checkpoint holds into a model of the same architecture:
+#' weights, the optimizer's state (the optimizer is built first if it is not), the
+#' random state of every layer and of Keras. `resume = TRUE` in
+#' [callback_model_checkpoint()] does this by itself when training starts;
+#' `restore_checkpoint()` is for doing it by hand.
+#'
+#' Either everything is restored or nothing: if the model differs from the file,
+#' the model stays as it was. If the model is not compiled, the optimizer's state
+#' is left out with a warning.
+#'
+#' @param model A Keras model.
+#' @param path A string or [fs::path()]: a checkpoint file, `.keras` or
+#'   `.weights.h5`.
+#'
+#' @returns Invisibly, what the checkpoint says of itself: a data frame of class
+#'   `checkpoint_list` with one row, described at [list_checkpoints()]. `epoch` is
+#'   the number of epochs completed, so training by hand carries on with
+#'   `initial_epoch = epoch + 1`. The model is changed in place.
+#'
+#' @section Errors:
+#' A `kerascheckpoint_mismatch_error` names the first difference between model and
+#' file; damaged and missing files are as in [verify_checkpoint()].
+#'
+#' @seealso [latest_checkpoint()] and [best_checkpoint()] to find a file,
+#'   [load_model()] to read a whole model.
+#' @examplesIf kerascheckpoint:::keras_is_available()
+#' new_model <- function() {
+#'   keras_model_sequential(input_shape = 10) |>
+#'     layer_dense(1) |>
+#'     compile(loss = "mse", optimizer = "adam")
+#' }
+#' x <- random_uniform(c(64, 10))
+#' y <- random_uniform(c(64, 1))
+#' path <- tempfile(fileext = ".weights.h5")
+#' saving <- callback_model_checkpoint(path, save_weights_only = TRUE)
+#' new_model() |> fit(x, y, epochs = 2, verbose = 0, callbacks = list(saving))
+#'
+#' model <- new_model()
+#' checkpoint <- restore_checkpoint(model, path)
+#' model |> fit(x, y, initial_epoch = checkpoint$epoch + 1, epochs = 4, verbose = 0)
+#' @export
+restore_checkpoint <- function(model, path) {
+  if (!inherits(model, "keras.src.models.model.Model")) {
+    abort_argument("model", model, "a Keras model")
+  }
+  path <- check_file(path)
+  info <- with_python_conditions(
+    core("restore", convert = FALSE)$restore_checkpoint(model, path)
+  )
+  invisible(new_checkpoint_list(list(info)))
+}

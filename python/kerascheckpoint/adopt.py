@@ -1,0 +1,48 @@
+"""Take over a file that Keras itself wrote, and add our record to it."""
+
+import shutil
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import h5py
+
+from . import reader, record, verify
+from .archive import METADATA
+from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
+
+_CHUNK = 8 << 20
+
+
+def adopt(fd: int, path: str, fields: Mapping[str, Any]) -> None:
+    """Copy the file at `path` to `fd`, with a record made of `fields` and of its arrays.
+
+    A legacy `.h5` model is copied as it is.
+    """
+    with open(fd, "r+b", closefd=False) as target:
+        if path.endswith(MODEL_SUFFIX):
+            _copy_zip(path, target, record.encode(dict(fields) | _checksums(path)))
+            return
+        if path.endswith(WEIGHTS_SUFFIX):
+            text = record.dumps(record.encode(dict(fields) | _checksums(path)))
+            with h5py.File(path, "r+") as h5_file:
+                h5_file.attrs[record.KEY] = text
+        with open(path, "rb") as source:
+            shutil.copyfileobj(source, target, _CHUNK)
+
+
+def _checksums(path: str) -> dict[str, Any]:
+    with reader.opened(path) as file:
+        sums = verify.checksums(file, path)
+    return {"arrays": {name: f"{value:08x}" for name, value in sums.items()}}
+
+
+def _copy_zip(path: str, target: Any, finished: Mapping[str, Any]) -> None:
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        for member in source.infolist():
+            if member.filename == METADATA:
+                metadata = reader.read_metadata(source) | {record.KEY: finished}
+                copy.writestr(METADATA, record.dumps(metadata))
+                continue
+            with source.open(member) as content, copy.open(member, "w") as place:
+                shutil.copyfileobj(content, place, _CHUNK)

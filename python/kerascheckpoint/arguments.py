@@ -1,0 +1,71 @@
+"""Checks of the callback's arguments: errors name the argument, the value and what is accepted."""
+
+import math
+import numbers
+from typing import Any
+
+from .notify import warn
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a truth value."""
+    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+        return bool(value)
+    raise ValueError(f"{name} must be True or False. Received: {name}={value!r}.")
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number of at least `least`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if real and math.isfinite(value) and float(value).is_integer() and value >= least:
+        return int(value)
+    raise ValueError(
+        f"{name} must be a whole number of at least {least}. Received: {name}={value!r}."
+    )
+
+
+def optional_whole(name: str, value: Any, least: int) -> int | None:
+    """Return a whole number of at least `least`, or `None`."""
+    return None if value is None else whole(name, value, least)
+
+
+def number(name: str, value: Any, least: float = -math.inf) -> float:
+    """Return a number that is no NaN and at least `least`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if real and float(value) >= least:
+        return float(value)
+    bound = "" if least == -math.inf else f" of at least {least:g}"
+    raise ValueError(f"{name} must be a number{bound}. Received: {name}={value!r}.")
+
+
+def optional_number(name: str, value: Any) -> float | None:
+    """Return a number that is no NaN, or `None`."""
+    return None if value is None else number(name, value)
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text that is not empty."""
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError(f"{name} must be a non-empty str. Received: {name}={value!r}.")
+
+
+def choice(name: str, value: Any, accepted: tuple[str, ...]) -> str:
+    """Return one of the accepted texts."""
+    if isinstance(value, str) and value in accepted:
+        return value
+    listed = " or ".join(repr(item) for item in accepted)
+    raise ValueError(f"{name} must be {listed}. Received: {name}={value!r}.")
+
+
+def mode(value: Any) -> str:
+    """Return `"auto"`, `"min"` or `"max"`; what is unknown becomes `"auto"`, with a warning."""
+    lower = value.lower() if isinstance(value, str) else value
+    if lower in ("auto", "min", "max"):
+        return str(lower)
+    warn(
+        f"ModelCheckpoint mode '{value}' is unknown, fallback to auto mode. "
+        "Accepted: 'auto', 'min' or 'max'.",
+        stacklevel=4,
+    )
+    return "auto"

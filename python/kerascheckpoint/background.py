@@ -1,0 +1,93 @@
+"""One thread that writes accepted saves in their order: one in the works and one waiting."""
+
+import atexit
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from .notify import warn
+
+_LIMIT = 2  # saves that may be on their way: one being written, one waiting
+
+# Every save of this process whose outcome nobody has looked at yet.
+_open: "set[Future[None]]" = set()
+
+
+class BackgroundWriter:
+    """Runs jobs behind the training and hands back their outcomes in order.
+
+    `concurrent.futures` lets accepted jobs finish when the interpreter exits.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: deque[tuple[Future[None], Callable[[BaseException | None], None]]] = deque()
+        self._executor: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
+        self._said_full = False
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "BackgroundWriter":
+        return BackgroundWriter()
+
+    def __reduce__(self) -> tuple[type["BackgroundWriter"], tuple[()]]:
+        return BackgroundWriter, ()
+
+    def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        """Accept a job; if two are on their way, wait for the first of them.
+
+        Args:
+            job: What the thread runs.
+            done: Called by `settle` with what the job raised, or `None`.
+        """
+        self._forget_parent()
+        running = [future for future, _ in self._jobs if not future.done()]
+        if len(running) >= _LIMIT:
+            if not self._said_full:
+                self._said_full = True
+                warn(
+                    "saves come faster than they can be written: training waits for the disk. "
+                    "Save less often, or weights only."
+                )
+            wait(running[:1])
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="kerascheckpoint")
+        future = self._executor.submit(job)
+        _open.add(future)
+        self._jobs.append((future, done))
+
+    def settle(self, *, wait_for_all: bool = False) -> None:
+        """Hand back the outcome of each finished job, in order, on the calling thread."""
+        self._forget_parent()
+        if wait_for_all:
+            wait([future for future, _ in self._jobs])
+        while self._jobs and self._jobs[0][0].done():
+            future, done = self._jobs.popleft()
+            _open.discard(future)
+            done(future.exception())
+
+    def _forget_parent(self) -> None:
+        """After a fork: the thread and its jobs belong to the parent process."""
+        if self._process != os.getpid():
+            self.__init__()  # type: ignore[misc]
+
+
+def wait_all() -> None:
+    """Wait until every accepted save of this process is written; for the end of a session."""
+    wait(list(_open))
+
+
+def _report_failures() -> None:
+    """At the exit of the interpreter: name the saves that failed and that nobody asked about."""
+    wait_all()
+    for future in list(_open):
+        error = future.exception()
+        if error is not None:
+            with contextlib.suppress(Exception):
+                warn(str(error))
+
+
+atexit.register(_report_failures)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)

@@ -1,0 +1,152 @@
+"""Find checkpoints: which files there are, the newest and the best of them."""
+
+import os
+from collections.abc import Iterable, Iterator
+
+from . import reader
+from .checkpoint_info import CheckpointInfo
+from .commit import is_temporary
+from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
+from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, FileTemplate
+from .monitor import Direction, direction_of_name, is_improvement
+from .notify import warn
+from .verify import verify_checkpoint
+
+
+def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]:
+    """List checkpoints, oldest first (by `saved_at`, then `step`).
+
+    Args:
+        filepath: A directory, a template such as `"run/{epoch:02d}-{val_loss:.2f}.keras"`, or one
+            file.
+
+    Returns:
+        One entry for each file that can be read. Unfinished and foreign files are passed over;
+        a file with a checkpoint's suffix that cannot be read is named in a `CheckpointWarning`.
+    """
+    return _read_all(_paths(filepath))
+
+
+def list_of(template: FileTemplate) -> list[CheckpointInfo]:
+    """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does."""
+    return _read_all(_paths_of(template))
+
+
+def _read_all(paths: Iterable[str]) -> list[CheckpointInfo]:
+    infos = []
+    for path in paths:
+        try:
+            infos.append(reader.read_info(path))
+        except CheckpointNotFoundError:
+            pass  # removed since the directory was read
+        except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
+            if path.endswith((MODEL_SUFFIX, WEIGHTS_SUFFIX)):
+                warn(f"not listed: {error}")
+    return sorted(infos, key=lambda info: info.age_key)
+
+
+def latest_checkpoint(filepath: "str | os.PathLike[str]") -> CheckpointInfo | None:
+    """Return the newest checkpoint that is whole, or `None` if there is none.
+
+    A damaged file is passed over with a `CheckpointWarning`.
+
+    Args:
+        filepath: A directory, a template or one file, as for `list_checkpoints`.
+    """
+    return first_whole(reversed(list_checkpoints(filepath)))
+
+
+def best_checkpoint(
+    filepath: "str | os.PathLike[str]", monitor: str | None = None, mode: str | None = None
+) -> CheckpointInfo | None:
+    """Return the checkpoint with the best value of a metric, or `None` if none has one.
+
+    Of equal values the earliest counts, as for the callback. A damaged file is passed over with a
+    `CheckpointWarning`; a stock Keras file, of which no value is known, is never the best.
+
+    Args:
+        filepath: A directory, a template or one file, as for `list_checkpoints`.
+        monitor: Name of the metric; `None` takes the one that the newest file monitored.
+        mode: `"min"` or `"max"`; `None` takes the direction that the files were saved with, else
+            that of the metric's name.
+
+    Raises:
+        ValueError: If `mode` is unknown, or cannot be told for `monitor`.
+    """
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode must be 'min', 'max' or None. Received: mode={mode!r}.")
+    infos = [info for info in list_checkpoints(filepath) if info.schema is not None]
+    named = [info for info in infos if info.monitor is not None]
+    if monitor is None and named:
+        monitor = named[-1].monitor
+    values = {info.path: info.metrics[monitor] for info in infos if monitor in info.metrics}
+    if monitor is None or not values:
+        return None
+    direction = mode or _saved_mode(infos, monitor) or direction_of_name(monitor)
+    if direction is None:
+        raise ValueError(
+            f"whether less or more of {monitor!r} is better is not known: pass mode='min' or 'max'."
+        )
+    return first_whole(_ranked([i for i in infos if i.path in values], values, direction))
+
+
+def first_whole(infos: Iterable[CheckpointInfo]) -> CheckpointInfo | None:
+    """Return the first checkpoint whose file is undamaged; warn of those before it."""
+    for info in infos:
+        try:
+            return verify_checkpoint(info.path)
+        except (CheckpointCorruptError, CheckpointNotFoundError) as error:
+            warn(f"passed over: {error}")
+    return None
+
+
+def _saved_mode(infos: list[CheckpointInfo], monitor: str) -> str | None:
+    modes = [info.mode for info in infos if info.monitor == monitor and info.mode]
+    return modes[-1] if modes else None
+
+
+def _ranked(
+    infos: list[CheckpointInfo], values: dict[str, float], direction: str
+) -> Iterator[CheckpointInfo]:
+    side: Direction = "max" if direction == "max" else "min"
+    finite = [info for info in infos if is_improvement(values[info.path], None, side)]
+    sign = -1 if side == "max" else 1
+    yield from sorted(finite, key=lambda info: sign * values[info.path])
+
+
+def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
+    """Return the files that could be checkpoints, sorted by name."""
+    text = os.path.abspath(os.path.expanduser(os.fspath(filepath)))
+    if os.path.isdir(text):
+        suffixes = (MODEL_SUFFIX, WEIGHTS_SUFFIX, LEGACY_SUFFIX)
+        return [path for path in _files_in(text) if path.endswith(suffixes)]
+    if os.path.isfile(text):
+        return [text]
+    return _paths_of(FileTemplate.parse(text))
+
+
+def _paths_of(template: FileTemplate) -> list[str]:
+    levels = template.text.count(os.sep) - template.directory.rstrip(os.sep).count(os.sep)
+    return [path for path in _files_below(template.directory, levels) if template.matches(path)]
+
+
+def _files_below(directory: str, levels: int) -> list[str]:
+    if levels <= 1:
+        return _files_in(directory)
+    paths = []
+    for name in sorted(_names_in(directory)):
+        path = os.path.join(directory, name)
+        paths += [path] if os.path.isfile(path) else _files_below(path, levels - 1)
+    return paths
+
+
+def _files_in(directory: str) -> list[str]:
+    paths = [os.path.join(directory, name) for name in sorted(_names_in(directory))]
+    return [path for path in paths if os.path.isfile(path) or os.path.islink(path)]
+
+
+def _names_in(directory: str) -> list[str]:
+    try:
+        return [name for name in os.listdir(directory) if not is_temporary(name)]
+    except OSError:
+        return []

@@ -1,0 +1,40 @@
+"""The exceptions and the warning of this package.
+
+Each error also derives from the built-in that a caller would already catch for that kind of
+failure, so that `except FileNotFoundError` or `except OSError` keep working.
+"""
+
+
+class CheckpointError(Exception):
+    """Root of every error that this package raises by its own decision."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no file at the path that was asked for."""
+
+
+class CheckpointCorruptError(CheckpointError, ValueError):
+    """A file is damaged, incomplete or not a checkpoint; the text says what is wrong."""
+
+
+class CheckpointSchemaError(CheckpointError, ValueError):
+    """A file was written by a newer version of this package than the one that reads it."""
+
+
+class CheckpointWriteError(CheckpointError, OSError):
+    """A checkpoint could not be written; the file that stood at its path before is untouched."""
+
+
+class CheckpointMismatchError(CheckpointError, ValueError):
+    """A checkpoint does not fit the model that it is restored into; nothing was changed."""
+
+
+class CheckpointNameError(CheckpointError, KeyError):
+    """The template of the file's name asks for something that the logs do not hold."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would show the text with quotes and escapes
+
+
+class CheckpointWarning(UserWarning):
+    """What must be said although training goes on."""

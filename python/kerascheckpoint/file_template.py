@@ -1,0 +1,189 @@
+"""Names of checkpoint files: templates such as `"run/{epoch:02d}-{val_loss:.2f}.keras"`."""
+
+import dataclasses
+import functools
+import math
+import os
+import re
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import CheckpointNameError
+from .monitor import as_float
+
+WEIGHTS_SUFFIX = ".weights.h5"
+MODEL_SUFFIX = ".keras"
+LEGACY_SUFFIX = ".h5"
+
+# What every save can fill in; a metric of the same name does not hide these.
+COUNTERS = ("epoch", "batch", "step")
+
+
+@dataclasses.dataclass(frozen=True)
+class FileTemplate:
+    """A checked, absolute template of file names.
+
+    Attributes:
+        text: The template itself, absolute, with `~` expanded.
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, filepath: "str | os.PathLike[str]") -> "FileTemplate":
+        """Make a template of `filepath` and check its form.
+
+        A relative path is taken from the current directory, now and not at the save.
+
+        Raises:
+            TypeError: If `filepath` is no path.
+            ValueError: If it is empty, remote or its placeholders are malformed.
+        """
+        text = os.fspath(filepath)
+        if not isinstance(text, str):
+            raise TypeError(f"filepath must be a str or a path of one, not {text!r}.")
+        if not text or "\0" in text:
+            raise ValueError(f"filepath must name a file. Received: filepath={text!r}.")
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+            raise ValueError(
+                f"filepath must be on a mounted file system. Received: filepath={text!r}. "
+                "Mount the remote storage, or save locally and copy the file."
+            )
+        template = cls(os.path.abspath(os.path.expanduser(text)))
+        template._check_placeholders()
+        return template
+
+    def _check_placeholders(self) -> None:
+        try:
+            for _, name, spec, conversion in string.Formatter().parse(self.text):
+                if name is None:
+                    continue
+                if not name or name.isdigit() or "{" in name + (spec or ""):
+                    raise ValueError("each placeholder needs a name, as in {epoch:02d}")
+                if name in COUNTERS and not conversion:
+                    format(1, spec or "")
+        except ValueError as error:
+            raise ValueError(
+                f"filepath is not a valid template: {error}. Received: filepath={self.text!r}."
+            ) from None
+
+    def __str__(self) -> str:
+        return self.text
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names between braces, in order."""
+        return tuple(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
+
+    @property
+    def directory(self) -> str:
+        """The directory that all files of this template lie under."""
+        fixed = self.text.partition("{")[0] if self.names else self.text
+        return os.path.dirname(fixed)
+
+    @property
+    def is_weights_only(self) -> bool:
+        """Whether the files hold weights and not whole models."""
+        return self.text.endswith(WEIGHTS_SUFFIX)
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether the files are whole models in Keras' legacy HDF5 format."""
+        return self.text.endswith(LEGACY_SUFFIX) and not self.is_weights_only
+
+    def missing_validation(self, logs: Mapping[str, Any]) -> list[str]:
+        """Return the `val_` names that have no value in `logs` although the plain name has."""
+        return [
+            name
+            for name in dict.fromkeys(self.names)
+            if name.startswith("val_") and name not in logs and name[4:] in logs
+        ]
+
+    def fill(self, counters: Mapping[str, int], logs: Mapping[str, Any]) -> str:
+        """Return the path for one save; a missing `val_` name becomes `nan`.
+
+        Args:
+            counters: Values of `epoch`, `batch` and `step`.
+            logs: The metrics; tensors and NumPy scalars count as their numbers.
+
+        Raises:
+            CheckpointNameError: If a name is neither a counter nor in `logs`.
+            ValueError: If a value does not fit its format.
+        """
+        values = {name: _plain(value) for name, value in logs.items()} | dict(counters)
+        values |= dict.fromkeys(self.missing_validation(logs), math.nan)
+        return "".join(
+            literal + ("" if name is None else self._fill_one(name, spec, conversion, values))
+            for literal, name, spec, conversion in string.Formatter().parse(self.text)
+        )
+
+    def _fill_one(
+        self, name: str, spec: str | None, conversion: str | None, values: Mapping[str, Any]
+    ) -> str:
+        if name not in values:
+            raise CheckpointNameError(
+                f'Failed to format this callback filepath: "{self.text}". There is no {name!r} to '
+                f"fill in; what can be used: {', '.join(sorted(values))}."
+            )
+        value = values[name]
+        try:
+            value = string.Formatter().convert_field(value, conversion) if conversion else value
+            return format(value, spec or "")
+        except ValueError as error:
+            raise ValueError(
+                f'Failed to format this callback filepath: "{self.text}". {name}={value!r} does '
+                f"not fit {spec!r}: {error}."
+            ) from None
+
+    def aside(self, path: str) -> str:
+        """Return the name for a save that must not replace the best model at `path`."""
+        suffix = next(s for s in (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX) if path.endswith(s))
+        return f"{path.removesuffix(suffix)}.interrupt{suffix}"
+
+    def matches(self, path: str) -> bool:
+        """Tell whether `path` could be a file of this template."""
+        return self._pattern.fullmatch(path) is not None
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        suffix = next(
+            (s for s in (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX) if self.text.endswith(s)), ""
+        )
+        parts = []
+        for literal, name, spec, _ in string.Formatter().parse(self.text.removesuffix(suffix)):
+            parts.append(re.escape(literal))
+            if name is not None:
+                digits = name in COUNTERS and re.fullmatch(r"\d*d?", spec or "")
+                parts.append(r" *\d+" if digits else r"[^/\\]+?")
+        return re.compile("".join(parts) + r"(\.interrupt)?" + re.escape(suffix), re.DOTALL)
+
+
+def check_suffix(template: FileTemplate, weights_only: bool) -> None:
+    """Raise a ValueError unless the template's suffix fits what is saved."""
+    if weights_only and not template.is_weights_only:
+        raise ValueError(
+            "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must "
+            f"end in `{WEIGHTS_SUFFIX}` (Keras weights format). Received: filepath={template}"
+        )
+    if weights_only:
+        return
+    if template.is_weights_only:
+        raise ValueError(
+            f"A filepath that ends in `{WEIGHTS_SUFFIX}` holds weights only: set "
+            "`save_weights_only=True`, or end it in `.keras` to save the whole model. "
+            f"Received: filepath={template}"
+        )
+    if not template.text.endswith((MODEL_SUFFIX, LEGACY_SUFFIX)):
+        raise ValueError(
+            "The filepath provided must end in `.keras` (Keras model format; the legacy `.h5` is "
+            f"accepted too). Received: filepath={template}"
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return the number in a tensor or NumPy scalar, so that format specs work on it."""
+    if isinstance(value, str | int | float):
+        return value
+    number = as_float(value)
+    return value if number is None else number

@@ -1,0 +1,151 @@
+"""The layout of a `.weights.h5` file: made once by h5py, then every save only fills in the arrays.
+
+h5py builds a file of the right structure without writing any array. From it come the bytes of the
+skeleton (everything that is not array data) and the place of each array. As long as names, shapes
+and dtypes stay the same, a file is the skeleton plus the arrays at their places.
+"""
+
+import dataclasses
+import tempfile
+from typing import BinaryIO
+
+import h5py
+import numpy as np
+
+from . import record
+
+BLANK = b" "
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpec:
+    """Name (the full HDF5 path), shape and dtype of one stored array."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: "np.dtype[np.generic]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """One object of the model: its HDF5 path and the attribute `name` that Keras gives it."""
+
+    path: str
+    name: str | None
+
+    @property
+    def variables(self) -> str:
+        """Path of the subgroup that holds the object's arrays."""
+        return f"{self.path}/vars" if self.path else "vars"
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """What the layout of a file depends on."""
+
+    groups: tuple[Group, ...]
+    arrays: tuple[ArraySpec, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where everything lies in a file.
+
+    Attributes:
+        structure: What it was made for.
+        size: Bytes of the whole file.
+        skeleton: The pieces between the arrays, as (offset, bytes).
+        offsets: Offset of each array that has any bytes.
+        record_offset: Where the text of the record begins; it is blank in the skeleton.
+        record_capacity: Bytes that the record may take.
+    """
+
+    structure: Structure
+    size: int
+    skeleton: tuple[tuple[int, bytes], ...]
+    offsets: dict[str, int]
+    record_offset: int
+    record_capacity: int
+
+
+def make(structure: Structure, record_capacity: int) -> Layout:
+    """Let h5py lay out a file for `structure` with room for a record of so many bytes."""
+    with tempfile.TemporaryFile() as file:
+        with h5py.File(file, "w") as h5_file:
+            h5_file.attrs[record.KEY] = _record_marker(record_capacity)
+            for group in structure.groups:
+                h5_group = h5_file.require_group(group.variables)
+                if group.name is not None:
+                    h5_group.attrs["name"] = group.name
+            datasets = [_create(h5_file, spec) for spec in structure.arrays]
+            offsets = {
+                spec.name: dataset.get_offset()
+                for spec, dataset in zip(structure.arrays, datasets, strict=True)
+                if dataset.get_offset() is not None
+            }
+            del datasets
+        size = file.seek(0, 2)
+        skeleton = _pieces_between(file, size, structure, offsets)
+    return _with_blank_record(structure, size, skeleton, offsets, record_capacity)
+
+
+def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
+    """Create a dataset whose place in the file is fixed but whose bytes are not written."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    links.set_char_encoding(h5py.h5t.CSET_UTF8)
+    dataset = h5py.h5d.create(
+        h5_file.id,
+        spec.name.encode(),
+        h5py.h5t.py_create(spec.dtype, logical=True),
+        h5py.h5s.create_simple(spec.shape) if spec.shape else h5py.h5s.create(h5py.h5s.SCALAR),
+        properties,
+        links,
+    )
+    if spec.dtype.name == "bfloat16":
+        h5py.Dataset(dataset).attrs["dtype"] = "bfloat16"  # HDF5 itself stores two opaque bytes
+    return dataset
+
+
+def _pieces_between(
+    file: BinaryIO, size: int, structure: Structure, offsets: dict[str, int]
+) -> list[tuple[int, bytes]]:
+    lengths = {spec.name: _length(spec) for spec in structure.arrays}
+    taken = sorted((offset, offset + lengths[name]) for name, offset in offsets.items())
+    pieces, position = [], 0
+    for start, end in [*taken, (size, size)]:
+        if start > position:
+            file.seek(position)
+            pieces.append((position, file.read(start - position)))
+        position = end
+    return pieces
+
+
+def _length(spec: ArraySpec) -> int:
+    return int(np.prod(spec.shape, dtype=np.int64)) * spec.dtype.itemsize
+
+
+def _record_marker(capacity: int) -> str:
+    """A text of `capacity` bytes that stands nowhere else in a file."""
+    return "\1kerascheckpoint record\1".ljust(capacity)
+
+
+def _with_blank_record(
+    structure: Structure,
+    size: int,
+    skeleton: list[tuple[int, bytes]],
+    offsets: dict[str, int],
+    capacity: int,
+) -> Layout:
+    marker = _record_marker(capacity).encode()
+    for index, (offset, piece) in enumerate(skeleton):
+        found = piece.find(marker)
+        if found >= 0:
+            blank = piece[:found] + BLANK * capacity + piece[found + capacity :]
+            skeleton[index] = (offset, blank)
+            return Layout(structure, size, tuple(skeleton), offsets, offset + found, capacity)
+    raise RuntimeError("h5py placed the record's attribute in an unexpected form")

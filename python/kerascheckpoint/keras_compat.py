@@ -1,0 +1,301 @@
+"""Everything private to Keras, in one place, with a public way out where a piece is missing.
+
+Seen in Keras 3.3 to 3.16 unless a function says otherwise.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+BACKEND: str = keras.config.backend()
+
+
+class UnknownKerasError(Exception):
+    """This Keras, or this use of it, is not known here: its own saving must do the work."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Saveable:
+    """An object whose state Keras saves.
+
+    Attributes:
+        target: The layer, optimizer, ...
+        path: Its place in the file.
+        name: The attribute `name` that Keras writes for it, if any.
+        has_variables: Whether Keras asks it for variables at all.
+    """
+
+    target: Any
+    path: str
+    name: str | None
+    has_variables: bool
+
+
+def _private(module: str, name: str) -> Any:
+    try:
+        return getattr(importlib.import_module(f"keras.src.{module}"), name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownKerasError(f"keras.src.{module}.{name} is missing") from error
+
+
+def saveables(model: Any) -> list[Saveable]:
+    """Return the objects that Keras would save, in its order and with its names.
+
+    Keras' own walk does this, over a store that notes each object's path.
+
+    Raises:
+        UnknownKerasError: If this Keras walks in another way.
+    """
+    save_state = _private("saving.saving_lib", "_save_state")
+    objects = {id(target): target for target in _reachable(model)}
+    visits = _visits()
+    try:
+        save_state(
+            model,
+            weights_store=visits.store,
+            assets_store=None,
+            inner_path="",
+            visited_saveables=visits,
+        )
+    except TypeError as error:
+        raise UnknownKerasError(str(error)) from error
+    try:
+        return [Saveable(objects[key], *place) for key, place in visits.places.items()]
+    except KeyError as error:
+        raise UnknownKerasError("Keras saved an object that was not found") from error
+
+
+def _visits() -> Any:
+    """Return the set that Keras notes visited objects in; with it comes a store for its walk."""
+
+    class Store(_private("saving.saving_lib", "H5IOStore")):  # type: ignore[misc]
+        made: tuple[str, str | None, bool] | None = None
+
+        def __init__(self) -> None:
+            """No file is opened."""
+
+        def __bool__(self) -> bool:
+            return True
+
+        def make(self, path: str, metadata: dict[str, str] | None = None) -> "StoreEntry":
+            self.made = (path, (metadata or {}).get("name"), True)
+            return StoreEntry()
+
+    class Visits(set[int]):
+        def __init__(self) -> None:
+            super().__init__()
+            self.store = Store()
+            self.places: dict[int, tuple[str, str | None, bool]] = {}
+
+        def add(self, key: int) -> None:
+            super().add(key)
+            self.places[key] = self.store.made or ("", None, False)
+            self.store.made = None
+
+    return Visits()
+
+
+class StoreEntry(dict[str, Any]):
+    """What an object's `save_own_variables` writes into.
+
+    Any use beyond that of a dict is noted, because then only Keras' own store can serve.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UnknownStoreUseError(f"save_own_variables used {name!r} of its store")
+
+
+class UnknownStoreUseError(UnknownKerasError, AttributeError):
+    """An object used its store in a way that only Keras' own store serves."""
+
+
+def _reachable(model: Any) -> Iterator[Any]:
+    """Yield every object that Keras' walk could come by."""
+    walk = _private("saving.saving_lib", "_walk_saveable")
+    kind = saveable_type()
+    seen: set[int] = set()
+    pending = [model]
+    while pending:
+        target = pending.pop()
+        if id(target) in seen:
+            continue
+        seen.add(id(target))
+        if isinstance(target, kind):
+            yield target
+            pending.extend(child for _, child in walk(target))
+        elif isinstance(target, dict):
+            pending.extend(target.values())
+        elif isinstance(target, list | tuple | set):
+            pending.extend(target)
+
+
+def saveable_type() -> type:
+    """Return the class of objects that take part in saving."""
+    kind: type = _private("saving.keras_saveable", "KerasSaveable")
+    return kind
+
+
+def serialize(target: Any) -> dict[str, Any]:
+    """Return the config of a model as Keras writes it, objects in common marked as such."""
+    with _private("saving.serialization_lib", "ObjectSharingScope")():
+        config: dict[str, Any] = keras.saving.serialize_keras_object(target)
+    return config
+
+
+def print_message(text: str) -> None:
+    """Print through Keras, so that its logging settings hold."""
+    try:
+        _private("utils.io_utils", "print_msg")(text)
+    except UnknownKerasError:
+        print(text)
+
+
+def metric_direction(model: Any, name: str) -> Literal["min", "max"] | None:
+    """Return `"min"` or `"max"` if the compiled metric `name` says which is better, else `None`.
+
+    `_direction` of a metric was seen from Keras 3.7 on; before, the name alone decides.
+    """
+    pending = list(getattr(model, "metrics", []))
+    while pending:
+        metric = pending.pop()
+        pending.extend(getattr(metric, "metrics", []))
+        if getattr(metric, "name", None) == name:
+            direction = getattr(metric, "_direction", None)
+            if direction in ("up", "down"):
+                return "max" if direction == "up" else "min"
+    return None
+
+
+class _Epoch(int):
+    """An epoch's number that is true even at 0, as Keras asks `_initial_epoch or initial_epoch`."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def start_at_epoch(model: Any, epoch: int) -> None:
+    """Let the `fit` that is about to begin start at `epoch`, as Keras' BackupAndRestore does."""
+    model._initial_epoch = _Epoch(epoch)
+
+
+def forget_start(model: Any) -> None:
+    """Undo `start_at_epoch`, so that a later `fit` starts where it is told to."""
+    model._initial_epoch = None
+
+
+def global_seed_state() -> Any:
+    """Return the variable of Keras' global seed generator, or `None` if it has none yet."""
+    with contextlib.suppress(UnknownKerasError, AttributeError):
+        find = _private("backend.common.global_state", "get_global_attribute")
+        generator = find(_private("random.seed_generator", "GLOBAL_SEED_GENERATOR"))
+        return None if generator is None else generator.state
+    return None
+
+
+def make_global_seed_state() -> Any:
+    """Return the variable of Keras' global seed generator, made if it has none yet."""
+    return _private("random.seed_generator", "global_seed_generator")().state
+
+
+def to_numpy(value: Any) -> Any:
+    """Return a tensor's or variable's value as a NumPy array."""
+    return np.asarray(keras.ops.convert_to_numpy(value))
+
+
+def skip_batches(
+    model: Any, count: int, on_first: Callable[[], None], on_last: Callable[[], None]
+) -> None:
+    """Let the next `count` batches of the running `fit` be drawn but not trained.
+
+    `fit` looks the training function up at each batch, so one that only draws stands in for it and
+    takes itself away after the last batch.
+
+    Args:
+        model: The model in training.
+        count: Batches to pass over, 1 or more.
+        on_first: Called once the first batch is drawn and everything is built.
+        on_last: Called once the last of these batches is drawn.
+    """
+    train = model.train_function
+    left = count
+
+    def draw(*arguments: Any) -> Any:
+        nonlocal left
+        batches = arguments[-1]
+        if BACKEND != "torch" and not isinstance(batches, list):
+            drawn = [next(batches) for _ in range(min(model.steps_per_execution, left))]
+            if left == count and BACKEND == "tensorflow":
+                with contextlib.suppress(AttributeError):
+                    model._symbolic_build(data_batch=drawn[0])
+        if left == count:
+            on_first()
+        left -= model.steps_per_execution
+        if left <= 0:
+            model.train_function = train
+            on_last()
+        if BACKEND != "jax":
+            return model.get_metrics_result()
+        # While JAX trains, the variables' values are in the state that is passed around.
+        state = arguments[0]
+        values = zip(model.metrics_variables, state[-1], strict=True)
+        with keras.StatelessScope(state_mapping=values):
+            return model.get_metrics_result(), state
+
+    model.train_function = draw
+
+
+def is_first_process() -> bool:
+    """Tell whether this process is the one of a distributed training that writes files."""
+    if "torch.distributed" in sys.modules and BACKEND == "torch":
+        distributed = sys.modules["torch.distributed"]
+        if distributed.is_available() and distributed.is_initialized():
+            return bool(distributed.get_rank() == 0)
+    if BACKEND == "jax":
+        return bool(sys.modules["jax"].process_index() == 0)
+    if BACKEND == "tensorflow":
+        resolver = sys.modules["tensorflow"].distribute.get_strategy().cluster_resolver
+        return resolver is None or _is_chief(resolver)
+    return True
+
+
+def _is_chief(resolver: Any) -> bool:
+    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return resolver.task_type in (None, chief) and resolver.task_id in (None, 0)
+
+
+def state_size(model: Any) -> int:
+    """Return the bytes of a model's variables, those of its optimizer included."""
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.variables, *(optimizer.variables if optimizer is not None else [])]
+    return sum(math.prod(v.shape) * _item_size(v.dtype) for v in variables)
+
+
+def _item_size(dtype: str) -> int:
+    bits = re.search(r"\d+", str(dtype))
+    return max(int(bits.group()) // 8, 1) if bits else 1
+
+
+def build_config(model: Any) -> dict[str, Any] | None:
+    """Return what `build_from_config` of an unbuilt copy of `model` takes, if it is plain JSON."""
+    try:
+        config: dict[str, Any] | None = model.get_build_config()
+        json.dumps(config)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return None
+    return config
+
+
+def dumps(config: Any) -> str:
+    """Write a config as Keras does."""
+    return json.dumps(config)

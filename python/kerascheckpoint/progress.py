@@ -1,0 +1,62 @@
+"""How far training is: epochs, batches of the epoch and batches of the whole run."""
+
+import dataclasses
+
+
+@dataclasses.dataclass
+class Progress:
+    """Counts from Keras' events, also where a custom loop leaves some of them out.
+
+    Attributes:
+        epoch: Index of the epoch, from 0; at an epoch's end the number of epochs completed.
+        batch: Batches done in the unfinished epoch.
+        last_batch: Batches of the epoch that ended last.
+        epoch_steps: Batches of an epoch, if Keras knows.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    last_batch: int = 0
+    epoch_steps: int | None = None
+    _before_epoch: int = 0
+
+    @property
+    def step(self) -> int:
+        """Batches done in all."""
+        return self._before_epoch + self.batch
+
+    @classmethod
+    def after(cls, epoch: int, batch: int, step: int) -> "Progress":
+        """Continue from a checkpoint; the batches of its unfinished epoch come by once more."""
+        return cls(epoch=epoch, _before_epoch=step - batch)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """An epoch begins."""
+        self._close_epoch()
+        self.epoch = epoch
+
+    def end_batch(self, index: int) -> None:
+        """Batches up to `index` (from 0) of this epoch are done."""
+        done = index + 1
+        if self.epoch_steps is not None:  # the last execution of several steps may be shorter
+            done = min(done, self.epoch_steps)
+        if done <= self.batch:  # the index starts again: an epoch that nobody announced
+            self._close_epoch()
+        self.batch = done
+
+    def end_epoch(self, epoch: int) -> None:
+        """Epoch `epoch` is complete."""
+        self._close_epoch()
+        self.epoch = epoch + 1
+
+    def counters(self, *, epoch_done: bool) -> dict[str, int]:
+        """Return what file names may use: `epoch` and `batch` from 1, `step`."""
+        if epoch_done:
+            return {"epoch": max(self.epoch, 1), "batch": self.last_batch, "step": self.step}
+        return {"epoch": self.epoch + 1, "batch": self.batch, "step": self.step}
+
+    def _close_epoch(self) -> None:
+        if self.batch:
+            self.last_batch = self.batch
+        self._before_epoch += self.batch
+        self.batch = 0

@@ -1,0 +1,85 @@
+"""The record: the JSON text that travels inside each checkpoint and says what it is.
+
+A `.keras` file carries it in `metadata.json` under the key "kerascheckpoint", a `.weights.h5` file
+in a root attribute of that name. Numbers that JSON lacks are the strings "nan", "inf" and "-inf".
+The record guards itself with a CRC-32 over its canonical form; fields unknown to this version are
+kept as they are.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import CheckpointCorruptError, CheckpointSchemaError
+
+KEY = "kerascheckpoint"
+SCHEMA = 1
+
+_REQUIRED = {
+    "epoch": int,
+    "batch": int,
+    "step": int,
+    "metrics": dict,
+    "reason": str,
+    "saved_at": str,
+}
+
+
+def encode(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `fields` as a JSON object of the current schema, guarded by its checksum."""
+    record = {"schema": SCHEMA} | {name: _to_json(value) for name, value in fields.items()}
+    record.pop("crc32", None)
+    return record | {"crc32": _checksum(record)}
+
+
+def decode(record: Any) -> dict[str, Any]:
+    """Check a record as read from a file and return its fields.
+
+    Raises:
+        CheckpointSchemaError: If a newer version of this package wrote it.
+        CheckpointCorruptError: If it is damaged or not a record.
+    """
+    if not isinstance(record, dict) or not isinstance(record.get("schema"), int):
+        raise CheckpointCorruptError("its record is not one of kerascheckpoint")
+    if record["schema"] > SCHEMA:
+        raise CheckpointSchemaError(
+            f"its record has schema {record['schema']}, newer than {SCHEMA}, the newest that this "
+            "version of kerascheckpoint reads; install a newer kerascheckpoint"
+        )
+    guarded = {name: value for name, value in record.items() if name != "crc32"}
+    if record.get("crc32") != _checksum(guarded):
+        raise CheckpointCorruptError("its record is damaged (checksum differs)")
+    for name, kind in _REQUIRED.items():
+        if not isinstance(record.get(name), kind):
+            raise CheckpointCorruptError(f"its record has no usable {name!r}")
+    guarded["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
+    for name in ("value", "best_value"):
+        if guarded.get(name) is not None:
+            guarded[name] = float(guarded[name])
+    guarded["history"] = {
+        name: [float(value) for value in values]
+        for name, values in record.get("history", {}).items()
+    }
+    return guarded
+
+
+def dumps(record: Mapping[str, Any]) -> str:
+    """Write JSON text without needless blanks."""
+    return json.dumps(record, separators=(",", ":"), allow_nan=False)
+
+
+def _checksum(record: Mapping[str, Any]) -> str:
+    canonical = json.dumps(record, separators=(",", ":"), sort_keys=True)
+    return f"{zlib.crc32(canonical.encode()):08x}"
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _to_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(item) for item in value]
+    return value

@@ -1,0 +1,150 @@
+"""Put a checkpoint's state into a model: all of it, or an error and nothing."""
+
+import os
+import tempfile
+import zipfile
+from typing import Any
+
+from . import random_state, reader
+from .archive import ASSETS
+from .checkpoint_info import CheckpointInfo
+from .errors import CheckpointMismatchError
+from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX
+from .h5_layout import ArraySpec
+from .keras_compat import StoreEntry, UnknownKerasError
+from .notify import warn
+from .reader import Region, StoredArray
+from .snapshot import Snapshotter, WarmMemory
+from .verify import verify_checkpoint
+
+_OPTIMIZER = "optimizer/"
+
+
+def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
+    """Put weights, optimizer state and random state of a checkpoint into `model`.
+
+    An optimizer that is not built yet is built first. The file is verified and compared with the
+    model before anything is changed.
+
+    Args:
+        model: A built Keras model of the same architecture.
+        path: A `.keras` or `.weights.h5` file.
+
+    Returns:
+        What the file says of itself; its `epoch` is the next `initial_epoch` of `fit`.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        CheckpointCorruptError: If the file is damaged.
+        CheckpointMismatchError: If the model differs; the text names the first difference.
+    """
+    path = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    if path.endswith(LEGACY_SUFFIX) and not path.endswith(WEIGHTS_SUFFIX):
+        raise CheckpointMismatchError(
+            f"{path!r} is a legacy .h5 model, which holds no state to restore; load it with "
+            "keras.saving.load_model()"
+        )
+    info = verify_checkpoint(path)
+    record = reader.read_record(path) or {}
+    _build(model, record)
+    try:
+        _restore_arrays(model, path)
+    except UnknownKerasError:
+        model.load_weights(path)
+    if "random" in record:
+        random_state.check(model, record["random"])
+        random_state.restore(model, record["random"])
+    return info
+
+
+def _build(model: Any, record: dict[str, Any]) -> None:
+    if not model.built and record.get("build_config"):
+        model.build_from_config(record["build_config"])
+    if not model.built:
+        raise CheckpointMismatchError(
+            "the model is not built, so there is nothing yet to restore into: call it on a batch, "
+            "or model.build(input_shape), first"
+        )
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
+
+
+def _restore_arrays(model: Any, path: str) -> None:
+    snapshotter = Snapshotter()
+    before = snapshotter.capture(model, weights_only=True)
+    places = snapshotter.places(model)
+    with reader.opened(path) as file, reader.weights_of(file, path) as (region, h5_file):
+        stored = {array.name: array for array in reader.stored_arrays(region, h5_file)}
+        stored = _comparable(stored, before.specs, getattr(model, "optimizer", None))
+        before, _ = WarmMemory().detach(before)
+        try:
+            for target, variables in places:
+                _load(target, variables, stored, lambda array: _read(region, array))
+            if path.endswith(MODEL_SUFFIX):
+                _load_assets(snapshotter.places(model, assets=True), path)
+        except Exception as error:
+            arrays = {spec.name: before.arrays[spec.name] for spec in before.specs}
+            for target, variables in places:
+                _load(target, variables, arrays, lambda array: array)
+            raise CheckpointMismatchError(
+                f"{path!r} does not fit the model, which is as it was before: {error}"
+            ) from error
+
+
+def _comparable(
+    stored: dict[str, StoredArray], specs: tuple[ArraySpec, ...], optimizer: Any
+) -> dict[str, StoredArray]:
+    """Return the stored arrays that the model takes, if they are exactly the ones it has."""
+    if optimizer is None and any(name.startswith(_OPTIMIZER) for name in stored):
+        warn("the model has no optimizer: the optimizer's state in the file was left out")
+        stored = {name: a for name, a in stored.items() if not name.startswith(_OPTIMIZER)}
+    for spec in specs:
+        array = stored.get(spec.name)
+        if array is None:
+            raise CheckpointMismatchError(f"the model has {spec.name!r}, which the file lacks")
+        if array.shape != spec.shape:
+            raise CheckpointMismatchError(
+                f"{spec.name!r} has shape {array.shape} in the file and {spec.shape} in the model"
+            )
+        if array.dtype != spec.dtype and (array.dtype.kind, array.dtype.itemsize) != (
+            "V",
+            spec.dtype.itemsize,
+        ):
+            raise CheckpointMismatchError(
+                f"{spec.name!r} has dtype {array.dtype} in the file and {spec.dtype} in the model"
+            )
+    extra = sorted(set(stored) - {spec.name for spec in specs})
+    if extra:
+        raise CheckpointMismatchError(f"the file holds {extra[0]!r}, which the model lacks")
+    dtypes = {spec.name: spec.dtype for spec in specs}
+    return {
+        name: StoredArray(name, array.shape, dtypes[name], array.offset, array.nbytes)
+        for name, array in stored.items()
+    }
+
+
+def _load(target: Any, variables: str, arrays: dict[str, Any], read: Any) -> None:
+    """Give an object its arrays back, through its own `load_own_variables`."""
+    below = {name: array for name, array in arrays.items() if name.startswith(f"{variables}/")}
+    target.load_own_variables(
+        StoreEntry({name[len(variables) + 1 :]: read(array) for name, array in below.items()})
+    )
+
+
+def _read(region: Region, array: StoredArray) -> Any:
+    import numpy as np
+
+    region.seek(array.offset)
+    return np.frombuffer(region.read(array.nbytes), array.dtype).reshape(array.shape)
+
+
+def _load_assets(owners: list[tuple[Any, str]], path: str) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.startswith(f"{ASSETS}/")]
+            archive.extractall(directory, names)
+        for target, place in owners:
+            folder = os.path.join(directory, ASSETS, *place.split("/"))
+            if os.path.isdir(folder) and hasattr(target, "load_assets"):
+                target.load_assets(folder)

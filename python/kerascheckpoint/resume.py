@@ -1,0 +1,110 @@
+"""Carry training on from the newest usable checkpoint of a template."""
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from . import catalog, keras_compat, random_state, reader
+from .checkpoint_info import CheckpointInfo
+from .file_template import FileTemplate
+from .monitor import Direction, is_improvement
+from .restore import restore_checkpoint
+from .retention import KeptFile
+
+
+@dataclasses.dataclass
+class Resumption:
+    """A checkpoint that training continues from.
+
+    Attributes:
+        info: What it says of itself.
+        record: All fields of its record.
+        earlier: Every readable checkpoint with a record of the template, oldest first.
+    """
+
+    info: CheckpointInfo
+    record: dict[str, Any]
+    earlier: list[CheckpointInfo]
+
+    @classmethod
+    def find(cls, template: FileTemplate) -> "Resumption | None":
+        """Return the newest undamaged checkpoint with a record; warn of damaged ones."""
+        infos = [info for info in catalog.list_of(template) if info.schema is not None]
+        info = catalog.first_whole(reversed(infos))
+        if info is None:
+            return None
+        return cls(info, reader.read_record(info.path) or {}, infos)
+
+    def restore(self, model: Any) -> None:
+        """Put weights, optimizer and random state back and let `fit` start at the epoch."""
+        restore_checkpoint(model, self.info.path)
+        keras_compat.start_at_epoch(model, self.info.epoch or 0)
+
+    def enter_epoch(self, model: Any) -> None:
+        """At the begin of the first epoch: leave no trace on the model, skip what is done."""
+        keras_compat.forget_start(model)
+        self.restore_history(model)
+        if not self.info.batch:
+            return
+
+        stored = self.record["metric_state"]
+
+        def restore_metrics() -> None:
+            for variable, packed in zip(model.metrics_variables, stored, strict=True):
+                variable.assign(random_state.unpack(packed))
+
+        def restore_random() -> None:  # drawing the batches again may have used it
+            random_state.restore_process(self.record["random"])
+
+        if len(model.metrics_variables) == len(stored):
+            restore_metrics()
+            keras_compat.skip_batches(model, self.info.batch, _nothing, restore_random)
+        else:  # TensorFlow builds metrics at the first batch
+            keras_compat.skip_batches(model, self.info.batch, restore_metrics, restore_random)
+
+    def restore_history(self, model: Any) -> None:
+        """Put the epochs before into the history that `fit` returns."""
+        history = getattr(model, "history", None)
+        if history is None or not isinstance(getattr(history, "history", None), dict):
+            return
+        history.epoch[:0] = self.record["epochs"]
+        for name, values in self.record["history"].items():
+            history.history[name] = [*values, *history.history.get(name, [])]
+
+    def best(self, monitor: str, direction: Direction) -> tuple[float | None, str | None]:
+        """Return the best value that any of the files knows, and the file that has it."""
+        best: float | None = None
+        path = None
+        for info in self.earlier:
+            value = info.metrics.get(monitor, np.nan)
+            if is_improvement(value, best, direction):
+                best, path = value, info.path
+        known = self.record.get("best_value")
+        same = self.record.get("monitor") == monitor
+        if same and known is not None and is_improvement(known, best, direction):
+            kept = os.path.join(os.path.dirname(self.info.path), self.record.get("best_name") or "")
+            best, path = known, kept if os.path.isfile(kept) else None
+        return best, path
+
+    def kept_files(self, monitor: str) -> list[KeptFile]:
+        """Return the files that the runs before this one wrote, oldest first."""
+        runs = set(self.record["runs"])
+        files = []
+        for info in self.earlier:
+            fields = reader.read_record(info.path) or {}
+            if fields.get("template") == self.record["template"] and fields["runs"][-1] in runs:
+                files.append(KeptFile(info.path, info.metrics.get(monitor)))
+        return files
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def metric_state(model: Any) -> list[Any]:
+    """Return the state of the metrics in the middle of an epoch, bit for bit."""
+    return [
+        random_state.pack(keras_compat.to_numpy(variable)) for variable in model.metrics_variables
+    ]

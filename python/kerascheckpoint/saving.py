@@ -1,0 +1,103 @@
+"""Write a checkpoint of a model: now, or accepted now and written behind the training."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import adopt
+from .archive import Archiver
+from .background import BackgroundWriter
+from .commit import publishing, write_error
+from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX
+from .keras_compat import UnknownKerasError
+from .snapshot import Snapshotter, WarmMemory
+
+Done = Callable[[BaseException | None], None]
+
+
+class Saver:
+    """Saves models one after the other and keeps what the next save can use again."""
+
+    def __init__(self, *, on_background: bool) -> None:
+        self._snapshotter = Snapshotter()
+        self._archiver = Archiver()
+        self._memory = WarmMemory()
+        self._writer = BackgroundWriter()
+        self._on_background = on_background
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Saver":
+        return Saver(on_background=self._on_background)
+
+    def __reduce__(self) -> Any:
+        return _new_saver, (self._on_background,)
+
+    def save(self, model: Any, path: str, fields: Mapping[str, Any], done: Done) -> None:
+        """Save `model` at `path`, with `fields` as its record.
+
+        Args:
+            model: The model.
+            path: Where to; the suffix decides what is saved.
+            fields: The record's fields, without checksums.
+            done: Called with the error, or `None` when the file is durable: before this returns,
+                or in the background by a later `settle`.
+
+        Raises:
+            Exception: What the model's own code raises; errors of the disk go to `done`.
+        """
+        try:
+            if path.endswith(LEGACY_SUFFIX) and not path.endswith(WEIGHTS_SUFFIX):
+                raise UnknownKerasError("the legacy format is Keras' own")
+            content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
+        except UnknownKerasError:
+            self.settle(wait_for_all=True)
+            _attempt(lambda: _save_by_keras(model, path, fields), done)
+            return
+        if not self._on_background:
+            _attempt(lambda: self._write(path, content, fields), done)
+            return
+        content, memory = self._memory.detach(content)
+
+        def job() -> None:
+            try:
+                self._write(path, content, fields)
+            finally:
+                self._memory.give_back(memory)
+
+        self._writer.submit(job, done)
+
+    def settle(self, *, wait_for_all: bool = False) -> None:
+        """Report the saves that finished in the background; wait for the others if asked to."""
+        self._writer.settle(wait_for_all=wait_for_all)
+
+    def _write(self, path: str, content: Any, fields: Mapping[str, Any]) -> None:
+        with publishing(path) as staged:
+            self._archiver.write(staged.fd, content, fields)
+
+
+def _new_saver(on_background: bool) -> Saver:
+    return Saver(on_background=on_background)
+
+
+def _attempt(write: Callable[[], None], done: Done) -> None:
+    try:
+        write()
+    except OSError as error:
+        done(error)
+    else:
+        done(None)
+
+
+def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any]) -> None:
+    """Let Keras write beside the target, then publish that in our way."""
+    suffix = next(s for s in (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX) if path.endswith(s))
+    with publishing(path) as staged:
+        sibling = staged.sibling(suffix)
+        try:
+            if suffix == WEIGHTS_SUFFIX:
+                model.save_weights(sibling)
+            else:
+                model.save(sibling)
+        except RuntimeError as error:  # h5py's words for a full disk, without its number
+            raise write_error(path, OSError(str(error))) from error
+        adopt.adopt(staged.fd, sibling, fields)
+        os.unlink(sibling)

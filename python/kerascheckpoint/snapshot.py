@@ -1,0 +1,303 @@
+"""The exact state of a model at one instant, taken as cheaply as the backend allows.
+
+On TensorFlow a read of a variable is an alias that keeps its value when training goes on
+(copy-on-write). JAX reuses the memory of donated arrays and PyTorch updates in place, so their
+views hold only until the next batch: for a save in the background they are copied into memory
+that is kept and reused.
+"""
+
+import dataclasses
+import datetime
+import functools
+import os
+import tempfile
+import types
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import keras
+import numpy as np
+
+from . import keras_compat
+from .archive import ModelContent
+from .h5_layout import ArraySpec, Group
+from .keras_compat import Saveable, UnknownKerasError
+
+_ALIGNMENT = 64
+
+
+@dataclasses.dataclass
+class _Plan:
+    """What the walk over a model found; good until a fingerprint differs."""
+
+    model: Any
+    saveables: list[Saveable]
+    fingerprint: list[Any]
+    config: tuple[str, str] | None = None
+
+
+class Snapshotter:
+    """Takes snapshots of a model; what cannot change between them is found once."""
+
+    def __init__(self) -> None:
+        self._plan: _Plan | None = None
+
+    def capture(self, model: Any, *, weights_only: bool) -> ModelContent:
+        """Return everything that a file of `model` holds, as views wherever that is possible.
+
+        Raises:
+            UnknownKerasError: If only Keras' own saving can write this model.
+            Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
+        """
+        plan = self._current_plan(model)
+        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        groups = []
+        for saveable in plan.saveables:
+            if not saveable.has_variables:
+                continue
+            group = Group(saveable.path, saveable.name)
+            groups.append(group)
+            for key, value in _own_variables(saveable.target).items():
+                arrays[f"{group.variables}/{key}"] = _as_array(value)
+        specs = tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items())
+        for spec in specs:
+            if spec.dtype.hasobject or spec.dtype.kind not in "biufcV":
+                raise UnknownKerasError(f"{spec.name} has dtype {spec.dtype}")
+        if weights_only:
+            return ModelContent(tuple(groups), arrays, specs)
+        return ModelContent(
+            tuple(groups),
+            arrays,
+            specs,
+            config=self._config(plan),
+            metadata=_metadata(),
+            assets=_assets(plan.saveables),
+        )
+
+    def places(self, model: Any, *, assets: bool = False) -> list[tuple[Any, str]]:
+        """Return each object that stores variables (or assets), and where in the file."""
+        found = self._current_plan(model).saveables
+        if assets:
+            return [(entry.target, entry.path) for entry in found if _has_assets(entry)]
+        stored = [entry for entry in found if entry.has_variables]
+        return [(entry.target, Group(entry.path, entry.name).variables) for entry in stored]
+
+    def _current_plan(self, model: Any) -> _Plan:
+        plan = self._plan
+        if plan is None or plan.model is not model or plan.fingerprint != _marks(plan.saveables):
+            found = keras_compat.saveables(model)
+            plan = self._plan = _Plan(model, found, _marks(found))
+        return plan
+
+    def _config(self, plan: _Plan) -> str:
+        """Return the text of `config.json`.
+
+        The architecture's part is computed once for a model of Keras' own classes, whose configs
+        depend on nothing that the fingerprint does not hold; the compile part at every save, as
+        learning rates change.
+        """
+        if not all(type(entry.target).__module__.startswith("keras.") for entry in plan.saveables):
+            return keras_compat.dumps(keras_compat.serialize(plan.model))
+        if plan.config is None:
+            config = keras_compat.serialize(plan.model)
+            text = keras_compat.dumps(config)
+            compiled = keras_compat.dumps(config.pop("compile_config", None))
+            if "shared_object_id" in text or compiled == "null":
+                return text
+            plan.config = (keras_compat.dumps(config)[:-1] + ', "compile_config": ', "}")
+            return compiled.join(plan.config)
+        compile_config = keras.saving.serialize_keras_object(plan.model.get_compile_config())
+        return keras_compat.dumps(compile_config).join(plan.config)
+
+
+def _own_variables(target: Any) -> Mapping[str, Any]:
+    """Return what an object stores, with Keras' optimizers as variables and not as copies."""
+    stock = keras.optimizers.Optimizer.save_own_variables
+    if getattr(type(target), "save_own_variables", None) is stock:
+        return {str(index): variable for index, variable in enumerate(target.variables)}
+    entry = keras_compat.StoreEntry()
+    target.save_own_variables(entry)
+    return entry
+
+
+def _as_array(value: Any) -> np.ndarray[Any, Any]:
+    """Return an array over a variable's current value, without a copy on a CPU."""
+    value = value.value if isinstance(value, keras.Variable) else value
+    if isinstance(value, np.ndarray):
+        return value
+    if keras_compat.BACKEND == "tensorflow":
+        return _tensorflow_alias(value)
+    if keras_compat.BACKEND == "torch" and hasattr(value, "detach"):
+        return _torch_view(value.detach())
+    return np.asarray(keras.ops.convert_to_numpy(value))
+
+
+def _tensorflow_alias(value: Any) -> np.ndarray[Any, Any]:
+    import tensorflow as tf
+
+    if type(value).__name__ == "ResourceVariable":  # not one that is spread over devices
+        value = tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
+    elif isinstance(value, tf.Variable):
+        value = value.read_value()
+    return np.asarray(value if tf.is_tensor(value) else keras.ops.convert_to_numpy(value))
+
+
+def _torch_view(tensor: Any) -> np.ndarray[Any, Any]:
+    import ml_dtypes
+    import torch
+
+    tensor = tensor.cpu().contiguous()
+    if tensor.dtype == torch.bfloat16:  # NumPy itself has no such dtype
+        bits: np.ndarray[Any, Any] = tensor.view(torch.int16).numpy()
+        return bits.view(ml_dtypes.bfloat16)
+    array: np.ndarray[Any, Any] = tensor.numpy()
+    return array
+
+
+def _metadata() -> dict[str, str]:
+    now = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    return {"keras_version": keras.__version__, "date_saved": now}
+
+
+def _assets(saveables: Iterable[Saveable]) -> dict[str, bytes]:
+    """Let each object that has assets write them, and return the files' contents."""
+    owners = [entry for entry in saveables if _has_assets(entry)]
+    contents: dict[str, bytes] = {}
+    if not owners:
+        return contents
+    with tempfile.TemporaryDirectory() as directory:
+        for owner in owners:
+            place = os.path.join(directory, *owner.path.split("/"))
+            os.makedirs(place, exist_ok=True)
+            owner.target.save_assets(place)
+        for folder, _, names in os.walk(directory):
+            for name in names:
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    contents[os.path.relpath(path, directory).replace(os.sep, "/")] = file.read()
+    return contents
+
+
+def _has_assets(saveable: Saveable) -> bool:
+    return hasattr(saveable.target, "save_assets")
+
+
+def _marks(saveables: Iterable[Saveable]) -> list[Any]:
+    """Return what the structure and the config of a model depend on, cheap to compare.
+
+    For each object: its plain settings, and the identity of the objects and functions that it
+    holds. Variables are left out, as training changes them.
+    """
+    marks: list[Any] = []
+    for saveable in saveables:
+        for name, value in vars(saveable.target).items():
+            kind = _how(value)
+            if kind is not None:
+                marks.append(name)
+                kind(value, marks)
+    return marks
+
+
+def _how(value: Any) -> Callable[[Any, list[Any]], object] | None:
+    """Return how to mark a value, by its class."""
+    cls: Any = type(value)
+    return _how_for(cls)
+
+
+@functools.cache
+def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
+    """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
+    if issubclass(cls, bool | int | float | str | bytes | None | types.NoneType):
+        return _mark_value
+    if issubclass(cls, keras_compat.saveable_type() | types.FunctionType):
+        return _mark_identity
+    if issubclass(cls, dict):
+        return _mark_dict
+    if issubclass(cls, list | tuple | set):
+        return _mark_items
+    if hasattr(cls, "get_config"):
+        return _mark_settings
+    return None
+
+
+def _mark_value(value: Any, marks: list[Any]) -> None:
+    marks.append(value)
+
+
+def _mark_identity(value: Any, marks: list[Any]) -> None:
+    marks.append(id(value))
+
+
+def _mark_dict(value: Any, marks: list[Any]) -> None:
+    _mark_items(value.values(), marks)
+
+
+def _mark_items(value: Any, marks: list[Any]) -> None:
+    marks.append(len(value))
+    for item in value:
+        kind = _how(item)
+        if kind is not None:
+            kind(item, marks)
+
+
+def _mark_settings(value: Any, marks: list[Any]) -> None:
+    marks.append(id(value))
+    marks.extend(item for item in vars(value).values() if _how(item) is _mark_value)
+
+
+class WarmMemory:
+    """Keeps the memory of earlier copies: memory that was touched before is copied to faster."""
+
+    def __init__(self) -> None:
+        self._free: list[np.ndarray[Any, Any]] = []
+
+    def detach(self, content: ModelContent) -> tuple[ModelContent, np.ndarray[Any, Any] | None]:
+        """Return the content with arrays that training cannot change, and the memory they use.
+
+        The memory goes back with `give_back` when the file is written.
+        """
+        if keras_compat.BACKEND == "tensorflow":
+            own = {name: _frozen(array) for name, array in content.arrays.items()}
+            return dataclasses.replace(content, arrays=own), None
+        places, size = _places(content.arrays)
+        memory = self._take(size)
+        copies: dict[str, np.ndarray[Any, Any]] = {
+            name: np.ndarray(array.shape, array.dtype, memory, places[name])
+            for name, array in content.arrays.items()
+        }
+        _copy_all([(copies[name], array) for name, array in content.arrays.items()])
+        return dataclasses.replace(content, arrays=copies), memory
+
+    def give_back(self, memory: np.ndarray[Any, Any] | None) -> None:
+        """Keep memory for the next copy."""
+        if memory is not None:
+            self._free = [memory]
+
+    def _take(self, size: int) -> np.ndarray[Any, Any]:
+        memory = self._free.pop() if self._free else None
+        return memory if memory is not None and memory.size >= size else np.empty(size, np.uint8)
+
+
+def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return an alias of TensorFlow as it is, and a copy of an array that can be written to."""
+    return array.copy() if array.flags.writeable else array
+
+
+def _places(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[dict[str, int], int]:
+    places, position = {}, 0
+    for name, array in arrays.items():
+        places[name] = position
+        position += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+    return places, max(position, 1)
+
+
+def _copy_all(pairs: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:
+    """Copy the second array of each pair into the first, large ones by two threads."""
+    large = [pair for pair in pairs if pair[0].nbytes >= 1 << 20]
+    for copy, array in pairs:
+        if copy.nbytes < 1 << 20:
+            np.copyto(copy, array)
+    if large:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda pair: np.copyto(*pair), large))

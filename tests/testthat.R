@@ -1,0 +1,4 @@
+library(testthat)
+library(kerascheckpoint)
+
+test_check("kerascheckpoint")

@@ -1,0 +1,38 @@
+# A file that was accepted must not vanish with the session.
+
+test_that("files written in the background are there when fit() returns", {
+  skip_without_keras()
+  directory <- local_directory()
+  saving <- callback_model_checkpoint(file.path(directory, "{epoch}.keras"),
+                                      save_on_background = TRUE)
+  train(new_model(), saving, epochs = 3)
+  expect_identical(list_checkpoints(directory)$epoch, 1:3)
+  for (path in list_checkpoints(directory)$path) {
+    expect_identical(nrow(verify_checkpoint(path)), 1L)
+  }
+})
+
+test_that("accepted files are finished when the session ends after a failed fit()", {
+  skip_without_keras()
+  directory <- local_directory()
+  in_new_session(function(directory) {
+    library(kerascheckpoint)
+    model <- keras_model_sequential(input_shape = 2) |>
+      layer_dense(1) |>
+      compile(loss = "mse", optimizer = "sgd")
+    saving <- callback_model_checkpoint(file.path(directory, "{epoch}.keras"), monitor = "loss",
+                                        save_on_background = TRUE)
+    failing <- reticulate::py_run_string(paste(
+      "import keras",
+      "class Failing(keras.callbacks.Callback):",
+      "    def on_epoch_end(self, epoch, logs=None):",
+      "        if epoch == 1: raise ZeroDivisionError",
+      sep = "\n"
+    ))$Failing()
+    # Without this package's fit(), which would wait by itself.
+    try(model$fit(matrix(1, 4, 2), matrix(1, 4, 1), epochs = 3L, verbose = 0L,
+                  callbacks = list(saving, failing)), silent = TRUE)
+    NULL
+  }, directory)
+  expect_identical(list_checkpoints(directory)$epoch, 1:2)
+})

@@ -1,0 +1,89 @@
+# The files of a run are what a user has left of it.
+
+trained_run <- function(env = parent.frame()) {
+  directory <- local_directory(env = env)
+  saving <- callback_model_checkpoint(
+    file.path(directory, "{epoch:02d}-{val_loss:.3f}.keras"), keep_last = 5
+  )
+  history <- train(new_model(), saving, epochs = 3)
+  list(directory = directory, history = history)
+}
+
+test_that("each file is a row with its epoch and metrics, oldest first", {
+  skip_without_keras()
+  run <- trained_run()
+  files <- list_checkpoints(run$directory)
+  expect_s3_class(files, "checkpoint_list")
+  expect_identical(files$epoch, 1:3)
+  expect_identical(files$batch, c(0L, 0L, 0L))
+  expect_identical(files$step, c(2, 4, 6))
+  expect_equal(files$val_loss, run$history$metrics$val_loss)
+  expect_equal(files$accuracy, run$history$metrics$accuracy)
+  expect_identical(files$value, files$val_loss)
+  expect_identical(files$monitor, rep("val_loss", 3))
+  expect_identical(files$mode, rep("min", 3))
+  expect_identical(files$reason, rep("epoch", 3))
+  expect_identical(files$size, as.double(file.size(files$path)))
+  expect_false(any(files$weights_only))
+  expect_identical(attr(files$saved_at, "tzone"), "UTC")
+  expect_lt(abs(as.numeric(difftime(Sys.time(), files$saved_at[3], units = "mins"))), 10)
+})
+
+test_that("one file and a template are places to look, too", {
+  skip_without_keras()
+  run <- trained_run()
+  files <- list_checkpoints(run$directory)
+  expect_identical(list_checkpoints(files$path[2])$path, files$path[2])
+  template <- file.path(run$directory, "{epoch:02d}-{val_loss:.3f}.keras")
+  expect_identical(list_checkpoints(template)$path, files$path)
+  withr::with_dir(run$directory, expect_identical(list_checkpoints(".")$epoch, 1:3))
+})
+
+test_that("the newest and the best are paths", {
+  skip_without_keras()
+  run <- trained_run()
+  files <- list_checkpoints(run$directory)
+  expect_identical(latest_checkpoint(run$directory), files$path[3])
+  expect_identical(best_checkpoint(run$directory), files$path[which.min(files$val_loss)])
+  expect_identical(best_checkpoint(run$directory), files$path[best_row(files)])
+  expect_identical(best_checkpoint(run$directory, monitor = "loss", mode = "max"),
+                   files$path[which.max(files$loss)])
+})
+
+test_that("nothing there is no error", {
+  skip_without_keras()
+  nowhere <- file.path(local_directory(), "nowhere")
+  expect_identical(nrow(list_checkpoints(nowhere)), 0L)
+  expect_null(latest_checkpoint(nowhere))
+  expect_null(best_checkpoint(nowhere))
+})
+
+# The stored arrays of so small a model lie around the middle of its file.
+flip_a_byte <- function(path) {
+  bytes <- readBin(path, "raw", file.size(path))
+  kernel <- grepRaw("model.weights.h5", bytes, fixed = TRUE) + 6000L
+  bytes[kernel + 0:4000] <- xor(bytes[kernel + 0:4000], as.raw(1))
+  writeBin(bytes, path)
+}
+
+test_that("damage is found, said, and stepped over", {
+  skip_without_keras()
+  run <- trained_run()
+  files <- list_checkpoints(run$directory)
+  newest <- files$path[3]
+  expect_identical(verify_checkpoint(newest)$epoch, 3L)
+  flip_a_byte(newest)
+  expect_error(verify_checkpoint(newest), class = "kerascheckpoint_corrupt_error")
+  expect_warning(latest <- latest_checkpoint(run$directory), class = "kerascheckpoint_warning")
+  expect_identical(latest, files$path[2])
+  expect_error(verify_checkpoint(file.path(run$directory, "none.keras")),
+               class = "kerascheckpoint_not_found_error")
+})
+
+test_that("wrong places are refused before Python is asked", {
+  expect_error(list_checkpoints(NULL), class = "kerascheckpoint_argument_error")
+  expect_error(latest_checkpoint(c("a", "b")), class = "kerascheckpoint_argument_error")
+  expect_error(best_checkpoint("a", monitor = 1), class = "kerascheckpoint_argument_error")
+  expect_error(best_checkpoint("a", mode = "auto"), class = "kerascheckpoint_argument_error")
+  expect_error(verify_checkpoint(NA), class = "kerascheckpoint_argument_error")
+})

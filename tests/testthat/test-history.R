@@ -1,0 +1,27 @@
+# Without keras3, the history is the only record of a run that was not saved.
+
+a_history <- function() {
+  structure(
+    list(params = list(epochs = 2L), metrics = list(loss = c(2, 1), val_loss = c(3, NaN))),
+    class = "keras_training_history"
+  )
+}
+
+test_that("it prints its last epoch", {
+  expect_snapshot(print_history(a_history()))
+})
+
+test_that("as a data frame it has a row per epoch and metric", {
+  frame <- history_as_data_frame(a_history())
+  expect_identical(frame$epoch, c(1:2, 1:2))
+  expect_identical(as.character(frame$data), rep(c("training", "validation"), each = 2))
+  expect_identical(levels(frame$metric), "loss")
+  expect_identical(nrow(history_as_data_frame(list(metrics = list()))), 0L)
+})
+
+test_that("it plots with and without ggplot2", {
+  withr::local_pdf(NULL)
+  expect_silent(plot_history_base(history_as_data_frame(a_history())))
+  skip_if_not_installed("ggplot2")
+  expect_s3_class(plot_history(a_history()), "ggplot")
+})
