@@ -1,5 +1,6 @@
 #' Save checkpoints of a model during training
 #'
+#' @description
 #' A callback for `fit()` that writes the model, or only its weights, to disk
 #' while training runs, so that the model can be used later or training carried
 #' on from the state that was saved. It takes the place of the callback of the

@@ -51,6 +51,8 @@
 #' `verify_checkpoint()` raises a `kerascheckpoint_corrupt_error` that says what is
 #' wrong with a file, and a `kerascheckpoint_not_found_error` if there is none. A
 #' file of a newer version of this package is a `kerascheckpoint_schema_error`.
+#' `best_checkpoint()` raises a `kerascheckpoint_value_error` if neither `mode` nor
+#' the files say whether less or more of `monitor` is better.
 #' All are `kerascheckpoint_error`s.
 #'
 #' @seealso [restore_checkpoint()] to put a checkpoint back into a model;

@@ -132,7 +132,7 @@ draw_with_ggplot2 <- function(picture) {
   plot +
     ggplot2::geom_label(
       data = best, label = best_label(best), colour = plot_best, fontface = "bold",
-      vjust = if (above) -.55 else 1.55, hjust = side, size = 3.8, label.size = 0,
+      vjust = if (above) -.7 else 1.7, hjust = side, size = 3.8, label.size = 0,
       fill = "white", alpha = .85, label.padding = ggplot2::unit(.15, "lines")
     ) +
     ggplot2::geom_point(
@@ -141,9 +141,12 @@ draw_with_ggplot2 <- function(picture) {
     ) +
     ggplot2::geom_point(data = best, shape = 21, size = 5.5, stroke = 1.2, colour = plot_best) +
     ggplot2::scale_fill_manual(
-      values = c("best so far" = plot_accent, "not the best" = "white"), drop = TRUE
+      values = c("best so far" = plot_accent, "not the best" = "white"), drop = FALSE
     ) +
     ggplot2::scale_linetype_manual(values = 5) +
+    ggplot2::guides(
+      fill = ggplot2::guide_legend(order = 1), linetype = ggplot2::guide_legend(order = 2)
+    ) +
     ggplot2::scale_x_continuous(breaks = whole_breaks) +
     ggplot2::scale_y_continuous(expand = ggplot2::expansion(mult = .1)) +
     ggplot2::labs(

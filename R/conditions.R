@@ -83,11 +83,10 @@ python_exception <- function(error) {
   if (is.null(last) || !is.character(last$type)) {
     return(NULL)
   }
-  shown <- conditionMessage(error)
-  if (!startsWith(shown, last$type) && !grepl(last$value, shown, fixed = TRUE)) {
+  type <- unqualified(last$type)
+  if (!grepl(paste0(type, ":"), conditionMessage(error), fixed = TRUE)) {
     return(NULL)
   }
-  type <- unqualified(last$type)
   list(type = type, bases = type, text = last$value, condition = error)
 }
 

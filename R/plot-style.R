@@ -20,6 +20,6 @@ plot_theme <- function() {
 
 # Epochs come in whole numbers, so their axis does too.
 whole_breaks <- function(limits) {
-  breaks <- pretty(limits)
+  breaks <- pretty(limits, n = 8)
   breaks[breaks == trunc(breaks)]
 }

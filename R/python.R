@@ -72,16 +72,19 @@ start_python <- function(call) {
 # reticulate 1.41 and newer can provide a Python that meets declared
 # requirements; where the user has chosen a Python, declaring changes nothing.
 declare_requirements <- function() {
-  if (!"py_require" %in% getNamespaceExports("reticulate")) {
+  if (!reticulate_can_provide()) {
     return(invisible())
   }
   py_require <- getExportedValue("reticulate", "py_require")
   py_require(c("keras>=3", "h5py", "numpy", "rich"))
+  # keras3 declares its backend itself.
   if (!isNamespaceLoaded("keras3")) {
     backend <- Sys.getenv("KERAS_BACKEND", "tensorflow")
-    py_require(switch(backend, tensorflow = , jax = , torch = backend, "tensorflow"))
+    py_require(if (backend %in% c("jax", "torch")) backend else "tensorflow")
   }
 }
+
+reticulate_can_provide <- function() "py_require" %in% getNamespaceExports("reticulate")
 
 python_advice <- function() {
   c(
@@ -95,8 +98,13 @@ python_advice <- function() {
 }
 
 # For examples, the vignette and tests: is there a Python with Keras? Asks
-# without importing Keras, which takes seconds.
+# without importing Keras, which takes seconds, and without having reticulate
+# download a Python for the occasion.
 keras_is_available <- function() {
+  chosen <- nzchar(Sys.getenv(c("RETICULATE_PYTHON", "RETICULATE_PYTHON_ENV", "VIRTUAL_ENV")))
+  if (reticulate_can_provide() && !any(chosen) && !reticulate::py_available(initialize = FALSE)) {
+    return(FALSE)
+  }
   tryCatch(
     {
       start_python(rlang::current_env())

@@ -117,7 +117,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.on_save_error = arguments.choice("on_save_error", on_save_error, ("raise", "warn"))
         self._policy = save_policy.from_save_freq(save_freq)
         check_suffix(self._template, self.save_weights_only)
-        if not self._template.names and os.path.isdir(self.filepath):
+        if self._template.only_path is not None and os.path.isdir(self._template.only_path):
             raise IsADirectoryError(
                 "Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an "
                 f"existing directory: {self.filepath}"
@@ -429,7 +429,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             "epochs": self._run.epochs,
             "history": self._run.history,
             "runs": self._run.lineage,
-            "template": os.path.relpath(self.filepath, self._template.directory),
+            "template": self._template.name,
             "random": random_state.capture(model),
             "metric_state": [] if epoch_done else resume.metric_state(model),
             "build_config": keras_compat.build_config(model),

@@ -126,8 +126,8 @@ def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
 
 
 def _paths_of(template: FileTemplate) -> list[str]:
-    levels = template.text.count(os.sep) - template.directory.rstrip(os.sep).count(os.sep)
-    return [path for path in _files_below(template.directory, levels) if template.matches(path)]
+    paths = _files_below(template.directory, template.levels)
+    return [path for path in paths if template.matches(path)]
 
 
 def _files_below(directory: str, levels: int) -> list[str]:

@@ -4,12 +4,16 @@ isal computes it several times faster than zlib and, like zlib, lets other threa
 """
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
+_fast_crc32: Callable[..., int]
+_fast_combine: Callable[[int, int, int], int] | None
 try:
     from isal.isal_zlib import crc32 as _fast_crc32
-except ImportError:  # no wheel for this machine: zlib gives the same numbers, slower
-    _fast_crc32 = zlib.crc32
+    from isal.isal_zlib import crc32_combine as _fast_combine
+except ImportError:  # no wheel for this machine: the same numbers, slower
+    _fast_crc32, _fast_combine = zlib.crc32, None
 
 _POLYNOMIAL = 0xEDB88320
 _ONE = 1 << 31  # x^0 in the reflected order of CRC-32
@@ -28,9 +32,11 @@ def combine(first: int, second: int, second_length: int) -> int:
         second: CRC-32 of the second part.
         second_length: Bytes in the second part.
 
-    The rule is zlib's `crc32_combine`: the first part's checksum is shifted by the length of the
-    second, which is a multiplication by x^(8 n) modulo the polynomial.
+    Without isal, the rule is that of zlib's `crc32_combine`: the first part's checksum is shifted
+    by the length of the second, which is a multiplication by x^(8 n) modulo the polynomial.
     """
+    if _fast_combine is not None:
+        return int(_fast_combine(first, second, second_length))
     shift = _ONE
     for power, square in enumerate(_SQUARES):
         if second_length * 8 >> power & 1:

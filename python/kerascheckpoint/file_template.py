@@ -50,7 +50,7 @@ class FileTemplate:
                 f"filepath must be on a mounted file system. Received: filepath={text!r}. "
                 "Mount the remote storage, or save locally and copy the file."
             )
-        template = cls(os.path.abspath(os.path.expanduser(text)))
+        template = cls(_absolute(text))
         template._check_placeholders()
         return template
 
@@ -79,8 +79,32 @@ class FileTemplate:
     @property
     def directory(self) -> str:
         """The directory that all files of this template lie under."""
-        fixed = self.text.partition("{")[0] if self.names else self.text
-        return os.path.dirname(fixed)
+        return os.path.dirname(self._fixed_part)
+
+    @property
+    def only_path(self) -> str | None:
+        """The one path of a template without placeholders."""
+        return None if self.names else self._fixed_part
+
+    @property
+    def levels(self) -> int:
+        """How many directory levels below `directory` the files lie; 1 if directly in it."""
+        return self.text.count(os.sep) - self.directory.rstrip(os.sep).count(os.sep)
+
+    @property
+    def name(self) -> str:
+        """The template below its directory, which stays the same if the directory is moved."""
+        return "/".join(self.text.split(os.sep)[-self.levels :])
+
+    @functools.cached_property
+    def _fixed_part(self) -> str:
+        """What comes before the first placeholder."""
+        parts = []
+        for literal, name, _, _ in string.Formatter().parse(self.text):
+            parts.append(literal)
+            if name is not None:
+                break
+        return "".join(parts)
 
     @property
     def is_weights_only(self) -> bool:
@@ -157,6 +181,20 @@ class FileTemplate:
                 digits = name in COUNTERS and re.fullmatch(r"\d*d?", spec or "")
                 parts.append(r" *\d+" if digits else r"[^/\\]+?")
         return re.compile("".join(parts) + r"(\.interrupt)?" + re.escape(suffix), re.DOTALL)
+
+
+def _absolute(text: str) -> str:
+    """Make a template absolute; braces in what is put in front of it are no placeholders."""
+    home = re.match(r"~[^/\\]*", text)
+    if home is not None:
+        return os.path.normpath(_literal(os.path.expanduser(home.group())) + text[home.end() :])
+    if os.path.isabs(text):
+        return os.path.normpath(text)
+    return os.path.normpath(os.path.join(_literal(os.getcwd()), text))
+
+
+def _literal(path: str) -> str:
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 def check_suffix(template: FileTemplate, weights_only: bool) -> None:

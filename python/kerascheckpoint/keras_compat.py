@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import keras
@@ -56,7 +56,6 @@ def saveables(model: Any) -> list[Saveable]:
         UnknownKerasError: If this Keras walks in another way.
     """
     save_state = _private("saving.saving_lib", "_save_state")
-    objects = {id(target): target for target in _reachable(model)}
     visits = _visits()
     try:
         save_state(
@@ -68,10 +67,11 @@ def saveables(model: Any) -> list[Saveable]:
         )
     except TypeError as error:
         raise UnknownKerasError(str(error)) from error
-    try:
-        return [Saveable(objects[key], *place) for key, place in visits.places.items()]
-    except KeyError as error:
-        raise UnknownKerasError("Keras saved an object that was not found") from error
+    for children in (_held, _walked):  # nearly always the first way, the quick one, finds all
+        objects = _reachable(model, children)
+        if objects.keys() >= visits.places.keys():
+            return [Saveable(objects[key], *place) for key, place in visits.places.items()]
+    raise UnknownKerasError("Keras saved an object that was not found")
 
 
 def _visits() -> Any:
@@ -120,24 +120,32 @@ class UnknownStoreUseError(UnknownKerasError, AttributeError):
     """An object used its store in a way that only Keras' own store serves."""
 
 
-def _reachable(model: Any) -> Iterator[Any]:
-    """Yield every object that Keras' walk could come by."""
-    walk = _private("saving.saving_lib", "_walk_saveable")
+def _reachable(model: Any, children: Callable[[Any], Iterable[Any]]) -> dict[int, Any]:
+    """Return, by identity, the objects that take part in saving and hang together with `model`."""
     kind = saveable_type()
-    seen: set[int] = set()
+    found: dict[int, Any] = {}
+    containers: set[int] = set()
     pending = [model]
     while pending:
         target = pending.pop()
-        if id(target) in seen:
-            continue
-        seen.add(id(target))
         if isinstance(target, kind):
-            yield target
-            pending.extend(child for _, child in walk(target))
-        elif isinstance(target, dict):
-            pending.extend(target.values())
-        elif isinstance(target, list | tuple | set):
-            pending.extend(target)
+            if id(target) not in found:
+                found[id(target)] = target
+                pending.extend(children(target))
+        elif isinstance(target, dict | list | tuple | set) and id(target) not in containers:
+            containers.add(id(target))
+            pending.extend(target.values() if isinstance(target, dict) else target)
+    return found
+
+
+def _held(target: Any) -> Iterable[Any]:
+    """Return what an object holds in its own attributes."""
+    return list(vars(target).values())
+
+
+def _walked(target: Any) -> Iterable[Any]:
+    """Return what Keras' walk would see of an object, properties included."""
+    return [child for _, child in _private("saving.saving_lib", "_walk_saveable")(target)]
 
 
 def saveable_type() -> type:

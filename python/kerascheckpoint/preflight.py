@@ -27,7 +27,7 @@ def check_target(template: FileTemplate, model_size: int) -> None:
     directory = template.directory
     try:
         os.makedirs(directory, exist_ok=True)
-        if not template.names and os.path.isdir(template.text):
+        if template.only_path is not None and os.path.isdir(template.only_path):
             raise IsADirectoryError(None, "Is an existing directory")
         if not os.access(directory, os.W_OK | os.X_OK):
             raise PermissionError(None, f"No permission to write in {directory!r}")
@@ -45,9 +45,8 @@ def check_target(template: FileTemplate, model_size: int) -> None:
 
 def _folders(template: FileTemplate) -> list[str]:
     """Return the directories that this template's files may lie in."""
-    levels = template.text.count(os.sep) - template.directory.rstrip(os.sep).count(os.sep) - 1
     folders = [template.directory]
-    for _ in range(levels):
+    for _ in range(template.levels - 1):
         folders += [
             entry.path
             for folder in folders

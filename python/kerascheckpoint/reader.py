@@ -20,7 +20,12 @@ import numpy as np
 from . import record
 from .archive import METADATA, WEIGHTS
 from .checkpoint_info import CheckpointInfo
-from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
+from .errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    CheckpointSchemaError,
+)
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
 
 TEXT_LIMIT = 1 << 28  # bytes of the largest metadata.json that is taken for one
@@ -83,6 +88,8 @@ def reporting(path: str) -> Iterator[None]:
         raise CheckpointSchemaError(f"cannot read {path!r}: {error}") from None
     except CheckpointCorruptError as error:
         raise CheckpointCorruptError(f"{path!r} is damaged: {error}") from None
+    except CheckpointError:
+        raise
     except zipfile.BadZipFile as error:
         raise CheckpointCorruptError(f"{path!r} is damaged or no zip file: {error}") from error
     except Exception as error:

@@ -75,9 +75,10 @@ def _restore_arrays(model: Any, path: str) -> None:
     before = snapshotter.capture(model, weights_only=True)
     places = snapshotter.places(model)
     with reader.opened(path) as file, reader.weights_of(file, path) as (region, h5_file):
-        stored = {array.name: array for array in reader.stored_arrays(region, h5_file)}
-        stored = _comparable(stored, before.specs, getattr(model, "optimizer", None))
-        before, _ = WarmMemory().detach(before)
+        found = {array.name: array for array in reader.stored_arrays(region, h5_file)}
+    stored = _comparable(found, before.specs, getattr(model, "optimizer", None))
+    before, _ = WarmMemory().detach(before)
+    with reader.opened(path) as file, reader.weights_of(file, path) as (region, _):
         try:
             for target, variables in places:
                 _load(target, variables, stored, lambda array: _read(region, array))

@@ -101,14 +101,15 @@ class Snapshotter:
             return keras_compat.dumps(keras_compat.serialize(plan.model))
         if plan.config is None:
             config = keras_compat.serialize(plan.model)
-            text = keras_compat.dumps(config)
-            compiled = keras_compat.dumps(config.pop("compile_config", None))
-            if "shared_object_id" in text or compiled == "null":
-                return text
+            compiled = config.pop("compile_config", None)
+            if compiled != _compile_config(plan.model):  # it shares objects with the architecture
+                return keras_compat.dumps(config | {"compile_config": compiled})
             plan.config = (keras_compat.dumps(config)[:-1] + ', "compile_config": ', "}")
-            return compiled.join(plan.config)
-        compile_config = keras.saving.serialize_keras_object(plan.model.get_compile_config())
-        return keras_compat.dumps(compile_config).join(plan.config)
+        return keras_compat.dumps(_compile_config(plan.model)).join(plan.config)
+
+
+def _compile_config(model: Any) -> Any:
+    return keras.saving.serialize_keras_object(model.get_compile_config())
 
 
 def _own_variables(target: Any) -> Mapping[str, Any]:
@@ -136,11 +137,12 @@ def _as_array(value: Any) -> np.ndarray[Any, Any]:
 def _tensorflow_alias(value: Any) -> np.ndarray[Any, Any]:
     import tensorflow as tf
 
-    if type(value).__name__ == "ResourceVariable":  # not one that is spread over devices
-        value = tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype)
-    elif isinstance(value, tf.Variable):
-        value = value.read_value()
-    return np.asarray(value if tf.is_tensor(value) else keras.ops.convert_to_numpy(value))
+    if not isinstance(value, tf.Variable):
+        return np.asarray(keras.ops.convert_to_numpy(value))
+    if isinstance(value, tf.distribute.DistributedValues):  # it chooses the device itself
+        return np.asarray(value.read_value())
+    # The operation behind read_value(), which costs several times more around it.
+    return np.asarray(tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype))
 
 
 def _torch_view(tensor: Any) -> np.ndarray[Any, Any]:

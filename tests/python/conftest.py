@@ -1,0 +1,33 @@
+"""Shared fixtures: one compiled model for all that ignores its weights, a fresh seed per test."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+PACKAGE = str(pathlib.Path(__file__).parents[2] / "python")
+os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+import keras  # noqa: E402
+import pytest  # noqa: E402
+import training  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Let each test begin with the same random numbers, whatever ran before it."""
+    keras.utils.set_random_seed(1)
+
+
+@pytest.fixture(scope="session")
+def shared_model():
+    """A compiled model for tests that look at files and decisions and not at weights.
+
+    Compiled code is kept from test to test, so each of them costs milliseconds.
+    """
+    return training.tiny_model()
+
+
+@pytest.fixture(scope="session")
+def backend():
+    """The name of the Keras backend under test."""
+    return keras.config.backend()

@@ -1,0 +1,739 @@
+"""Faults on purpose: processes that die, disks that refuse, readers that look at the wrong moment.
+
+Free of Keras, so that a process for a fault starts quickly. `attempt` runs one of the `FAULTS` in
+such a process, which forks a child for each try; `benchmarks/faults.py` runs the same, for longer.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import itertools
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from kerascheckpoint import archive, catalog, commit, errors, reader, verify
+from kerascheckpoint.archive import Archiver, ModelContent
+from kerascheckpoint.h5_layout import ArraySpec, Group
+
+FORMATS = (".keras", ".weights.h5")
+FIELDS = {
+    "epoch": 1,
+    "batch": 0,
+    "step": 4,
+    "metrics": {"loss": 0.5},
+    "monitor": "loss",
+    "mode": "min",
+    "value": 0.5,
+    "best": True,
+    "reason": "epoch",
+    "saved_at": "2026-01-02T03:04:05+00:00",
+    "epochs": [0],
+    "history": {"loss": [0.5]},
+    "runs": ["one"],
+    "template": "x",
+}
+MEMORY = 1 << 30  # bytes that a process may take for one hostile file
+PATIENCE = 60  # seconds after which a process that reads one small file hangs
+
+
+# Small checkpoints without Keras -----------------------------------------------------------------
+
+
+def content_of(arrays: dict[str, Any], *, model: bool, **more: Any) -> ModelContent:
+    """Return what a file of these arrays holds; `model` tells a `.keras` from weights."""
+    paths = dict.fromkeys(name.rpartition("vars/")[0].rstrip("/") for name in arrays)
+    more = {"config": "{}", "metadata": {"keras_version": "3.0.0"}} | more if model else more
+    return ModelContent(
+        groups=tuple(Group(path, path.rpartition("/")[2] or None) for path in paths),
+        arrays=arrays,
+        specs=tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items()),
+        **more,
+    )
+
+
+def write(
+    path: Any,
+    arrays: dict[str, Any],
+    *,
+    archiver: Archiver | None = None,
+    fields: dict[str, Any] | None = None,
+    **more: Any,
+) -> None:
+    """Publish a checkpoint of `arrays` at `path`."""
+    content = content_of(arrays, model=str(path).endswith(".keras"), **more)
+    with commit.publishing(str(path)) as staged:
+        (archiver or Archiver()).write(staged.fd, content, FIELDS | (fields or {}))
+
+
+def read(path: Any) -> dict[str, np.ndarray]:
+    """Return the arrays of a checkpoint as h5py alone reads them."""
+    with contextlib.ExitStack() as stack:
+        file: Any = path
+        if str(path).endswith(".keras"):
+            file = stack.enter_context(zipfile.ZipFile(path)).open(archive.WEIGHTS)
+        h5_file = stack.enter_context(h5py.File(file, "r"))
+        found: dict[str, np.ndarray] = {}
+
+        def visit(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[name] = item[()]
+
+        h5_file.visititems(visit)
+        return found
+
+
+def places_of(path: Any) -> dict[str, tuple[int, int]]:
+    """Return where each array's bytes lie in a file, as (start, length)."""
+    with reader.opened(str(path)) as file, reader.weights_of(file, str(path)) as (region, h5_file):
+        start = region._start
+        return {
+            array.name: (start + array.offset, array.nbytes)
+            for array in reader.stored_arrays(region, h5_file)
+        }
+
+
+class Sample:
+    """The content of a real checkpoint, in versions that a reader can tell apart.
+
+    Each version fills all arrays with its number, so a mixture of two would be seen.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.name = os.path.basename(path)
+        self.arrays = read(path)
+        self.more: dict[str, Any] = {}
+        if path.endswith(".keras"):
+            with zipfile.ZipFile(path) as file:
+                metadata = json.loads(file.read(archive.METADATA))
+                self.more = {
+                    "config": file.read(archive.CONFIG).decode(),
+                    "metadata": {k: v for k, v in metadata.items() if k != "kerascheckpoint"},
+                }
+        self.archiver = Archiver()
+
+    def save(self, directory: str, version: int) -> None:
+        """Save a version in `directory`, under the sample's own name."""
+        arrays = {name: np.full_like(array, version) for name, array in self.arrays.items()}
+        path = os.path.join(directory, self.name)
+        write(path, arrays, archiver=self.archiver, fields={"step": version}, **self.more)
+
+    def version_in(self, directory: str) -> int | None:
+        """Return the version that stands in `directory`, `None` if there is no file.
+
+        Raises:
+            CheckpointCorruptError: If it is not whole.
+        """
+        path = os.path.join(directory, self.name)
+        if not os.path.exists(path):
+            return None
+        info = verify.verify_checkpoint(path)
+        found = read(path)
+        versions = {float(value) for array in found.values() for value in np.unique(array)}
+        if set(found) != set(self.arrays) or versions != {float(info.step or 0)}:
+            raise errors.CheckpointCorruptError(f"a mixture of versions {sorted(versions)}")
+        return info.step
+
+
+# What must hold after a fault --------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How often a fault was tried, and what it destroyed."""
+
+    attempts: int = 0
+    lost: list[str] = dataclasses.field(default_factory=list)
+    skipped: str = ""
+
+    @contextlib.contextmanager
+    def attempt(self, what: str) -> Iterator[None]:
+        """Count one try; an exception in the block is a loss."""
+        self.attempts += 1
+        try:
+            yield
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.lost.append(f"{what}: {type(error).__name__}: {error} ({where.name})")
+
+
+def expect(condition: bool, text: str) -> None:
+    """Raise an AssertionError unless the condition holds."""
+    if not condition:
+        raise AssertionError(text)
+
+
+def check(sample: Sample, directory: str, *versions: int, leftovers: bool = True) -> None:
+    """Check that one of `versions` is there, whole, and that no reader or later run minds the rest.
+
+    Args:
+        sample: What was being saved.
+        directory: Where.
+        versions: The versions that may stand at the target.
+        leftovers: Whether a temporary file may have stayed.
+    """
+    version = sample.version_in(directory)
+    expect(version in versions, f"version {version} stands there, none of {versions}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        listed = [os.path.basename(info.path) for info in catalog.list_checkpoints(directory)]
+        latest = catalog.latest_checkpoint(directory)
+    expect(listed == [sample.name], f"listed: {listed}")
+    expect(latest is not None and latest.step == version, f"latest: {latest}")
+    stayed = sorted(set(os.listdir(directory)) - {sample.name})
+    expect(leftovers or not stayed, f"left behind: {stayed}")
+    in_child(lambda: commit.remove_leftovers(directory))
+    stayed = sorted(set(os.listdir(directory)) - {sample.name})
+    expect(not stayed, f"not removed by the next run: {stayed}")
+
+
+def in_child(action: Callable[[], object]) -> int:
+    """Run `action` in a forked process; return 0, its exit status or minus a signal's number."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def die() -> None:
+    """Be killed at once, as by the kernel or an impatient user."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# Stepping through a save -------------------------------------------------------------------------
+
+STEPPED = (commit.__file__, archive.__file__, zipfile.__file__)
+
+
+class Stepper:
+    """Runs code and does something just before its line number `at`, as executed.
+
+    Lines count in the modules that write and publish a file, on the calling thread.
+    """
+
+    def __init__(self, at: int = -1, action: Callable[[], object] = die, files: Any = STEPPED):
+        self.at, self.action, self.files = at, action, files
+        self.lines: list[str] = []
+
+    def run(self, body: Callable[[], object]) -> None:
+        """Run `body`."""
+        sys.settrace(self._trace)
+        try:
+            body()
+        finally:
+            sys.settrace(None)
+
+    def _trace(self, frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code.co_filename not in self.files:
+            return None
+        if event == "line":
+            file = os.path.basename(frame.f_code.co_filename)
+            self.lines.append(f"{file}:{frame.f_lineno} {frame.f_code.co_name}")
+            if len(self.lines) - 1 == self.at:
+                self.action()
+        return self._trace
+
+
+def lines_of(body: Callable[[], object], files: Any = STEPPED) -> list[str]:
+    """Return the lines that `body` executes."""
+    stepper = Stepper(files=files)
+    stepper.run(body)
+    return stepper.lines
+
+
+# The faults --------------------------------------------------------------------------------------
+
+
+def killed_at_random(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """SIGKILL at a random moment of a save."""
+    outcome, moments = Outcome(), random.Random(seed)
+    began = time.perf_counter()
+    sample.save(directory, 0)
+    sample.save(directory, 0)
+    duration = (time.perf_counter() - began) / 2
+    for version in range(tries):
+        with outcome.attempt(f"kill {version}"):
+            heard, told = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                os.write(told, b"!")
+                sample.save(directory, version + 1)
+                os._exit(0)
+            os.close(told)
+            os.read(heard, 1)
+            os.close(heard)
+            deadline = time.perf_counter() + moments.uniform(0, 1.2 * duration)
+            while time.perf_counter() < deadline:
+                pass
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            check(sample, directory, version, version + 1)
+            sample.save(directory, version + 1)
+    return outcome
+
+
+def killed_at_each_line(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """SIGKILL before each line of a save (or before `tries` of them, spread evenly)."""
+
+    def kill(at: int) -> None:
+        code = in_child(lambda: Stepper(at).run(lambda: sample.save(directory, 2)))
+        expect(code == -signal.SIGKILL, f"the writer ended with {code}")
+
+    return _at_lines(sample, directory, tries, seed, kill)
+
+
+def interrupted_at_each_line(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """Ctrl-C before each line of a save."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def press(at: int) -> None:
+        def body() -> None:
+            stepper = Stepper(at, interrupt)
+            with contextlib.suppress(KeyboardInterrupt):
+                stepper.run(lambda: sample.save(directory, 2))
+            in_body = "commit.py" not in stepper.lines[at]
+            check(sample, directory, 1, 2, leftovers=not in_body)
+
+        expect(in_child(body) == 0, "the process did not survive Ctrl-C")
+
+    return _at_lines(sample, directory, tries, seed, press)
+
+
+def another_run_begins(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """Another process clears the directory before each line of a save: only leftovers may go."""
+
+    def begin(at: int) -> None:
+        def clear() -> None:
+            in_child(lambda: commit.remove_leftovers(directory))
+
+        Stepper(at, clear).run(lambda: sample.save(directory, 2))
+        expect(sample.version_in(directory) == 2, "the save did not succeed")
+
+    return _at_lines(sample, directory, tries, seed, begin)
+
+
+def another_thread_begins(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """A thread of the same process clears the directory before each line of a save."""
+
+    def begin(at: int) -> None:
+        def clear() -> None:
+            thread = threading.Thread(target=commit.remove_leftovers, args=(directory,))
+            thread.start()
+            thread.join()
+
+        Stepper(at, clear).run(lambda: sample.save(directory, 2))
+        expect(sample.version_in(directory) == 2, "the save did not succeed")
+
+    return _at_lines(sample, directory, tries, seed, begin)
+
+
+def directory_removed(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """The target's directory is deleted before each line of a save: an error, or a whole file."""
+
+    def remove(at: int) -> None:
+        def action() -> None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+        try:
+            Stepper(at, action).run(lambda: sample.save(directory, 2))
+        except errors.CheckpointWriteError as error:
+            expect(sample.name in str(error), f"the error names no file: {error}")
+        finally:
+            os.makedirs(directory, exist_ok=True)
+        if os.listdir(directory):
+            check(sample, directory, 2, leftovers=False)
+        sample.save(directory, 1)
+
+    return _at_lines(sample, directory, tries, seed, remove)
+
+
+def _at_lines(
+    sample: Sample, directory: str, tries: int, seed: int, fault: Callable[[int], None]
+) -> Outcome:
+    sample.save(directory, 1)
+    lines = lines_of(lambda: sample.save(directory, 1))
+    outcome = Outcome()
+    for at in _spread(len(lines), tries, seed):
+        with outcome.attempt(f"before {lines[at]}"):
+            fault(at)
+            check(sample, directory, 1, 2)
+        if sample.name in os.listdir(directory):
+            os.unlink(os.path.join(directory, sample.name))
+        sample.save(directory, 1)
+    return outcome
+
+
+def _spread(count: int, tries: int, seed: int) -> list[int]:
+    """Return all of `range(count)`, or `tries` of it, from each part one."""
+    if tries >= count:
+        return list(range(count))
+    choice = random.Random(seed)
+    return sorted({int((part + choice.random()) * count / tries) for part in range(tries)})
+
+
+def killed_within_a_write(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """SIGKILL when only a part of the bytes of one system call has been written."""
+    outcome, choice = Outcome(), random.Random(seed)
+    sample.save(directory, 1)
+    whole = os.pwritev
+    for number in range(tries):
+        calls = itertools.count()
+        fatal = number % 4
+
+        def torn(fd: int, pieces: Any, offset: int) -> int:
+            if next(calls) == fatal:  # noqa: B023
+                text = b"".join(pieces)
+                os.pwrite(fd, text[: choice.randrange(len(text))], offset)
+                die()
+            return whole(fd, pieces, offset)
+
+        with outcome.attempt(f"write {fatal}"):
+            os.pwritev = torn  # type: ignore[assignment]
+            try:
+                in_child(lambda: sample.save(directory, 2))
+            finally:
+                os.pwritev = whole  # type: ignore[assignment]
+            check(sample, directory, 1, 2)
+            sample.save(directory, 1)
+    return outcome
+
+
+def file_size_limited(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """The system refuses to let a file grow beyond some size, with and without a layout."""
+    outcome = Outcome()
+    sample.save(directory, 1)
+    size = os.path.getsize(os.path.join(directory, sample.name))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for number, limit in enumerate(_spread(size, tries, seed)):
+
+        def body() -> None:
+            if number % 2:  # noqa: B023
+                sample.archiver = Archiver()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # noqa: B023
+            _refused(sample, directory)
+
+        with outcome.attempt(f"limit {limit}"):
+            expect(in_child(body) == 0, "not refused in the promised way")
+            check(sample, directory, 1, leftovers=False)
+    return outcome
+
+
+def disk_full(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """A file system with room for one file and a part of the next."""
+    sample.save(directory, 1)
+    size = os.path.getsize(os.path.join(directory, sample.name))
+    outcome = Outcome()
+    for room in _spread(size - 4096, tries, seed):
+        total = (size + room) // 4096 * 4096 + 4096
+        _mount(directory, f"size={total}")
+        try:
+            with outcome.attempt(f"{total} bytes for files of {size}"):
+                sample.save(directory, 1)
+                _refused(sample, directory)
+                check(sample, directory, 1, leftovers=False)
+        finally:
+            subprocess.run(["umount", directory], check=True)
+    return outcome
+
+
+def read_only(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """The file system becomes read-only."""
+    outcome = Outcome()
+    _mount(directory, "size=64m")
+    sample.save(directory, 1)
+    subprocess.run(["mount", "-o", "remount,ro", directory], check=True)
+    for _ in range(tries):
+        with outcome.attempt("read-only"):
+            _refused(sample, directory, errno.EROFS)
+            check(sample, directory, 1, leftovers=False)
+    return outcome
+
+
+def _mount(directory: str, options: str) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+
+
+def no_permission(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """The directory may not be written by this user."""
+    outcome = Outcome()
+    sample.save(directory, 1)
+    os.chmod(directory, 0o555)
+
+    def body() -> None:
+        if os.getuid() == 0:
+            os.setgid(65534)
+            os.setuid(65534)
+        _refused(sample, directory, errno.EACCES)
+        check(sample, directory, 1, leftovers=False)
+
+    try:
+        for _ in range(tries):
+            with outcome.attempt("no permission"):
+                expect(in_child(body) == 0, "not refused in the promised way")
+    finally:
+        os.chmod(directory, 0o755)
+    return outcome
+
+
+def _refused(sample: Sample, directory: str, *numbers: int) -> None:
+    """Check that a save fails with the promised error, which names the path and the cause."""
+    try:
+        sample.save(directory, 2)
+    except errors.CheckpointWriteError as error:
+        path = os.path.join(directory, sample.name)
+        expect(path in str(error), f"the error does not name the path: {error}")
+        expect(error.errno in (numbers or (errno.EFBIG, errno.ENOSPC)), f"cause: {error.errno}")
+        expect(os.strerror(error.errno) in str(error), f"the error names no cause: {error}")
+    else:
+        raise AssertionError("the save was not refused")
+
+
+def two_writers(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """Two processes save to one path without end, a third reads without end."""
+    outcome = Outcome()
+    sample.save(directory, 0)
+    path = os.path.join(directory, sample.name)
+
+    def write_on(start: int) -> None:
+        sample.archiver = Archiver()
+        for version in range(start, 1_000_000_000, 2):
+            sample.save(directory, version)
+
+    pids = []
+    for start in (1, 2):
+        pid = os.fork()
+        if pid == 0:
+            write_on(start)
+        pids.append(pid)
+    seen = set()
+    try:
+        while outcome.attempts < tries:
+            with outcome.attempt("read"):
+                expect(len(catalog.list_checkpoints(directory)) == 1, "not listed")
+                seen.add(verify.verify_checkpoint(path).step)
+                versions = {float(v) for a in read(path).values() for v in np.unique(a)}
+                expect(len(versions) == 1, f"a mixture of {versions}")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    with outcome.attempt("end"):
+        expect(len(seen) > 1, "the writers wrote nothing")
+        in_child(lambda: commit.remove_leftovers(directory))
+        expect(os.listdir(directory) == [sample.name], f"left behind: {os.listdir(directory)}")
+    return outcome
+
+
+def cleaners_race(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
+    """A process that clears the directory stops at each of its lines while a save begins.
+
+    It starts to clear before a line of the claim of a temporary name, and ends while the file is
+    being written.
+    """
+    files = (commit.__file__,)
+    claiming: list[str] = []
+
+    def claim() -> None:
+        with contextlib.suppress(KeyError), commit.publishing(os.path.join(directory, "x")):
+            claiming.extend(stepper.lines)
+            raise KeyError
+
+    def clear() -> None:
+        pathlib.Path(directory, f".x.1{commit.MARK}").touch()
+        commit.remove_leftovers(directory)
+
+    stepper = Stepper(files=files)
+    stepper.run(claim)
+    clearing = lines_of(clear, files)
+    pairs = list(itertools.product(range(len(claiming)), range(len(clearing) + 1)))
+    outcome = Outcome()
+    for before, pause in [pairs[index] for index in _spread(len(pairs), tries, seed)]:
+        where = clearing[pause] if pause < len(clearing) else "the end"
+        with outcome.attempt(f"save before {claiming[before]}, other before {where}"):
+            code = in_child(lambda: _claim_beside_cleaner(sample, directory, before, pause))  # noqa: B023
+            expect(code == 0, "the save did not succeed")
+            check(sample, directory, 2)
+    return outcome
+
+
+def _claim_beside_cleaner(sample: Sample, directory: str, claim: int, clear: int) -> None:
+    paused, pause = os.pipe()
+    resumed, resume = os.pipe()
+    cleaner = 0
+
+    def wait() -> None:
+        os.write(pause, b"!")
+        os.read(resumed, 1)
+
+    def begin() -> None:
+        nonlocal cleaner
+        cleaner = os.fork()
+        if cleaner:
+            os.close(pause)
+            os.read(paused, 1)  # the cleaner waits at its line, or has ended
+            return
+        sys.settrace(None)
+        stepper = Stepper(clear, wait, (commit.__file__,))
+        stepper.run(lambda: commit.remove_leftovers(directory))
+        os._exit(0)
+
+    path = os.path.join(directory, sample.name)
+    arrays = {name: np.full_like(array, 2) for name, array in sample.arrays.items()}
+    content = content_of(arrays, model=path.endswith(".keras"), **sample.more)
+    stepper = Stepper(claim, begin, (commit.__file__,))
+    sys.settrace(stepper._trace)
+    with commit.publishing(path) as staged:
+        sys.settrace(None)
+        os.write(resume, b"!")
+        if cleaner:
+            os.waitpid(cleaner, 0)
+        sample.archiver.write(staged.fd, content, FIELDS | {"step": 2})
+
+
+FAULTS: dict[str, Callable[[Sample, str, int, int], Outcome]] = {
+    fault.__name__: fault
+    for fault in (
+        killed_at_random,
+        killed_at_each_line,
+        killed_within_a_write,
+        interrupted_at_each_line,
+        file_size_limited,
+        disk_full,
+        read_only,
+        no_permission,
+        directory_removed,
+        two_writers,
+        another_run_begins,
+        another_thread_begins,
+        cleaners_race,
+    )
+}
+MOUNTING = ("disk_full", "read_only")
+
+
+def attempt(fault: str, sample: Any, directory: Any, tries: int, seed: int = 1) -> Outcome:
+    """Try a fault so many times, in a process of its own.
+
+    Args:
+        fault: A name out of `FAULTS`.
+        sample: A checkpoint; its content is what is saved.
+        directory: An empty directory.
+        tries: How often at most.
+        seed: What chooses the moments.
+    """
+    command = [sys.executable, __file__, fault, str(sample), str(directory), str(tries), str(seed)]
+    if fault in MOUNTING:
+        command = ["unshare", "--mount", "--map-root-user", *command]
+        if refusal := _mounting_refused(directory):
+            return Outcome(skipped=refusal)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    if done.returncode != 0:
+        return Outcome(1, [f"{fault}: ended with {done.returncode}: {done.stderr[-2000:]}"])
+    return Outcome(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _mounting_refused(directory: Any) -> str:
+    """Return why no file system can be mounted here, an empty text if one can."""
+    if shutil.which("unshare") is None:
+        return "there is no command unshare"
+    mount = ["mount", "-t", "tmpfs", "tmpfs", str(directory)]
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", *mount], capture_output=True, text=True
+    )
+    return "" if done.returncode == 0 else f"mounting is not allowed: {done.stderr.strip()}"
+
+
+# Hostile files -----------------------------------------------------------------------------------
+
+
+def findings(path: Any, *, memory: int = MEMORY, patience: int = PATIENCE) -> dict[str, str]:
+    """Read a file in processes of their own; return how each function ended.
+
+    The values are `"fine"`, an error's class, `"crash"`, `"hang"`.
+    """
+    code = f"import faults_support as f; f.report({str(path)!r}, {memory}, {patience})"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=os.path.dirname(__file__),
+        capture_output=True,
+        text=True,
+        timeout=10 * patience,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(path: str, memory: int, patience: int) -> None:
+    """Print what `findings` returns."""
+    functions = {
+        "verify": lambda: verify.verify_checkpoint(path),
+        "list": lambda: catalog.list_checkpoints(path),
+        "latest": lambda: catalog.latest_checkpoint(path),
+        "best": lambda: catalog.best_checkpoint(path),
+    }
+    print(json.dumps({name: ending(f, memory, patience) for name, f in functions.items()}))
+
+
+def ending(function: Callable[[], object], memory: int = MEMORY, patience: int = PATIENCE) -> str:
+    """Run a function with bounded memory and time in a forked process; return how it ended."""
+    heard, told = os.pipe()
+
+    def body() -> None:
+        bound = _address_space() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(patience)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                function()
+            except Exception as error:
+                os.write(told, type(error).__name__.encode())
+            else:
+                os.write(told, b"fine")
+
+    code = in_child(body)
+    os.close(told)
+    with open(heard, "rb") as pipe:
+        said = pipe.read().decode()
+    return "hang" if code == -signal.SIGALRM else "crash" if code else said
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def main(arguments: list[str]) -> None:
+    """Run one fault and print its outcome."""
+    fault, path, directory, tries, seed = arguments
+    outcome = FAULTS[fault](Sample(path), directory, int(tries), int(seed))
+    print(json.dumps(dataclasses.asdict(outcome)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,164 @@
+"""The command line: scripts live by its exit codes, its JSON and its whole paths."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import training
+from kerascheckpoint.__main__ import main
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A directory with three checkpoints; the second is the best."""
+    for epoch, loss in ((1, 0.5), (2, 0.25), (10, math.nan)):
+        training.checkpoint_file(
+            tmp_path / f"{epoch}.keras",
+            epoch=epoch,
+            step=4 * epoch,
+            saved_at=f"2030-01-{epoch:02d}T00:00:00+00:00",
+            metrics={"val_loss": loss, "loss": 1.0},
+            best=epoch == 2,
+        )
+    return tmp_path
+
+
+def command(*arguments):
+    """Run the command as a shell does; return exit status, output and errors."""
+    line = [sys.executable, "-m", "kerascheckpoint", *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout, done.stderr
+
+
+def inside(capsys, *arguments):
+    """Run the command in this process, which is quicker."""
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        status = stop.code
+    return status, *capsys.readouterr()
+
+
+def test_as_a_shell_sees_it(run):
+    assert command("latest", run) == (0, f"{run / '10.keras'}\n", "")
+    assert command("best", run / "{epoch}.keras") == (0, f"{run / '2.keras'}\n", "")
+    assert command("verify", run / "2.keras") == (0, f"{run / '2.keras'} is whole\n", "")
+    status, out, error = command("list", run, "--json")
+    assert (status, error) == (0, "")
+    assert [entry["epoch"] for entry in json.loads(out)] == [1, 2, 10]
+
+
+def test_a_damaged_file_fails_a_script(run):
+    training.damage(run / "10.keras")
+    status, out, error = command("verify", run / "10.keras")
+    assert (status, out) == (1, "")
+    assert "10.keras" in error
+    assert "is damaged" in error
+    status, out, error = command("latest", run)
+    assert (status, out) == (0, f"{run / '2.keras'}\n")
+    assert "warning: passed over" in error
+
+
+def test_list_is_a_table_with_one_whole_line_for_each_file(run, capsys):
+    status, out, error = inside(capsys, "list", run)
+    heading, *lines = out.splitlines()
+    assert (status, error) == (0, "")
+    expected = ["epoch", "batch", "step", "val_loss", "loss", "best", "reason", "path"]
+    assert [word for word in heading.split() if word in expected] == expected
+    assert [line.split()[0] for line in lines] == ["1", "2", "10"]
+    assert [line.split()[-1] for line in lines] == [
+        str(run / name) for name in ("1.keras", "2.keras", "10.keras")
+    ]
+    assert ["*" in line for line in lines] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x" * 200,
+        "[bold]run[/bold]",
+        "a[/b]",
+        "run:fire::100:",
+        "with  blanks",
+        "grün-実験-🧪",
+        "{epoch}",
+    ],
+)
+def test_paths_are_never_cut_short_or_changed(tmp_path, capsys, name):
+    metrics = {"val_loss": 1.0}
+    path = training.checkpoint_file(tmp_path / name / "m.keras", metrics=metrics)
+    status, out, _ = inside(capsys, "list", tmp_path / name)
+    assert status == 0
+    assert [line.endswith(f" {path}") for line in out.splitlines()] == [False, True]
+    for verb in ("latest", "best"):
+        assert inside(capsys, verb, tmp_path / name) == (0, f"{path}\n", "")
+
+
+def test_json_has_null_for_not_a_number(run, capsys):
+    status, out, _ = inside(capsys, "list", run, "--json")
+    entries = json.loads(out, parse_constant=lambda constant: pytest.fail(constant))
+    assert status == 0
+    assert [entry["metrics"]["val_loss"] for entry in entries] == [0.5, 0.25, None]
+    assert entries[2]["value"] is None
+    assert entries[1]["path"] == str(run / "2.keras")
+    assert entries[1]["saved_at"] == "2030-01-02T00:00:00+00:00"
+    assert entries[1]["size"] == (run / "2.keras").stat().st_size
+
+
+@pytest.mark.parametrize("verb", ["latest", "best", "verify"])
+def test_json_of_one_file_is_an_array_of_one(run, capsys, verb):
+    status, out, _ = inside(capsys, verb, run / "2.keras", "--json")
+    assert status == 0
+    assert [entry["epoch"] for entry in json.loads(out)] == [2]
+
+
+@pytest.mark.parametrize("verb", ["list", "latest", "best"])
+@pytest.mark.parametrize("name", ["", "none", "{epoch}.keras", "none.keras"])
+def test_nothing_found_is_one_and_said(tmp_path, capsys, verb, name):
+    path = tmp_path / name
+    assert inside(capsys, verb, path) == (
+        1,
+        "",
+        f"kerascheckpoint: no checkpoint found at {str(path)!r}\n",
+    )
+
+
+def test_nothing_found_is_an_empty_array_in_json(tmp_path, capsys):
+    status, out, _ = inside(capsys, "list", tmp_path, "--json")
+    assert (status, json.loads(out)) == (1, [])
+
+
+def test_verify_of_nothing_is_one(tmp_path, capsys):
+    status, out, error = inside(capsys, "verify", tmp_path / "none.keras")
+    assert (status, out) == (1, "")
+    assert error.startswith("kerascheckpoint: there is no checkpoint at")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["list"],
+        ["look", "."],
+        ["list", ".", "--yaml"],
+        ["best", ".", "--mode", "sideways"],
+        ["latest", "."] * 2,
+        ["list", "{}.keras"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_two(capsys, arguments):
+    status, out, error = inside(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert error
+
+
+def test_a_best_of_unknown_direction_is_wrong_use_that_says_what_to_add(tmp_path, capsys):
+    training.checkpoint_file(tmp_path / "1.keras", metrics={"speed": 1.0})
+    status, _, error = inside(capsys, "best", tmp_path, "--monitor", "speed")
+    assert status == 2
+    assert "pass mode='min' or 'max'" in error
+    status, out, _ = inside(capsys, "best", tmp_path, "--monitor", "speed", "--mode", "max")
+    assert (status, out) == (0, f"{tmp_path / '1.keras'}\n")
