@@ -97,6 +97,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         on_save_error: str = "raise",
     ) -> None:
         super().__init__()
+        self.params: dict[str, Any] | None = None  # Keras before 3.6 leaves it out until fit()
         self._template = FileTemplate.parse(filepath)
         self.filepath = self._template.text
         self.monitor = arguments.text("monitor", monitor)

@@ -77,7 +77,7 @@ class Script(keras.callbacks.Callback):
 
 
 class At(keras.callbacks.Callback):
-    """Runs an action at the end of one epoch, or of one of its batches."""
+    """Runs an action once: at the end of an epoch, or of a batch of it (or the next one shown)."""
 
     def __init__(self, epoch: int, action: Any, batch: int | None = None) -> None:
         super().__init__()
@@ -88,7 +88,8 @@ class At(keras.callbacks.Callback):
         self._now = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.batch is not None and (self._now, batch) == (self.epoch, self.batch):
+        if self.batch is not None and self._now == self.epoch and batch >= self.batch:
+            self.batch = self.epoch = -1
             self.action()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

@@ -1,0 +1,75 @@
+"""Break saves in every way the tests know, many times over, and count what was lost.
+
+Usage: python benchmarks/faults.py [--kills N] [--seed S]
+
+Each fault is tried up to N times on each format; faults that go by a save's steps end when every
+step had its turn. After each try the file that stood there before, or the new one, must be whole,
+no reader may take a temporary file for a checkpoint, and the next run must clear it away. The exit
+status is 1 if anything was lost.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PATHS = [str(ROOT / "python"), str(ROOT / "tests" / "python")]
+sys.path[:0] = PATHS
+os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
+
+import faults_support as faults  # noqa: E402
+
+# A few small arrays and a large one, so that kills find every part of a save.
+ARRAYS = {
+    "layers/dense/vars/0": np.zeros((1024, 1024), "float32"),
+    "layers/dense/vars/1": np.zeros(1024, "float32"),
+    "optimizer/vars/0": np.zeros((), "int64"),
+}
+
+
+def main() -> int:
+    """Print a table; return 1 if a file was lost, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=300, metavar="N", help="tries of each fault")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="chooses the moments")
+    options = parser.parse_args()
+    table = Table("fault", "format", box=None, header_style="bold", pad_edge=False)
+    for heading in ("attempts", "survived", "lost"):
+        table.add_column(heading, justify="right")
+    console, lost = Console(), []
+    with tempfile.TemporaryDirectory() as directory, console.status("") as status:
+        for fault, kind in ((f, k) for f in faults.FAULTS for k in faults.FORMATS):
+            status.update(f"{fault} {kind}")
+            outcome = _attempt(fault, kind, directory, options)
+            attempts, losses = outcome.attempts, len(outcome.lost)
+            counts = map(str, (attempts, attempts - losses, losses))
+            table.add_row(
+                faults.FAULTS[fault].__name__.replace("_", " "),
+                kind,
+                *(counts if not outcome.skipped else (outcome.skipped, "", "")),
+            )
+            lost += [f"{fault} {kind}, {text}" for text in outcome.lost]
+    console.print(table)
+    for text in lost:
+        print(f"lost: {text}", file=sys.stderr)
+    return 1 if lost else 0
+
+
+def _attempt(
+    fault: str, kind: str, directory: str, options: argparse.Namespace
+) -> "faults.Outcome":
+    sample = os.path.join(directory, f"model{kind}")
+    if not os.path.exists(sample):
+        faults.write(sample, ARRAYS)
+    with tempfile.TemporaryDirectory(dir=directory) as place:
+        return faults.attempt(fault, sample, place, options.kills, options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
