@@ -76,7 +76,7 @@ declare_requirements <- function() {
     return(invisible())
   }
   py_require <- getExportedValue("reticulate", "py_require")
-  py_require(c("keras>=3", "h5py", "numpy", "rich"))
+  py_require(c("keras>=3.3", "h5py", "numpy", "rich"))
   # keras3 declares its backend itself.
   if (!isNamespaceLoaded("keras3")) {
     backend <- Sys.getenv("KERAS_BACKEND", "tensorflow")
@@ -89,7 +89,7 @@ reticulate_can_provide <- function() "py_require" %in% getNamespaceExports("reti
 python_advice <- function() {
   c(
     i = paste(
-      "Choose a Python that has keras (>= 3), h5py, numpy, rich and a backend before the",
+      "Choose a Python that has keras (>= 3.3), h5py, numpy, rich and a backend before the",
       "first call: reticulate::use_virtualenv(\"path/to/.venv\"), or the environment variable",
       "RETICULATE_PYTHON."
     ),

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from . import catalog, checkpoint_info, notify, verify
 from .checkpoint_info import CheckpointInfo
@@ -102,7 +103,9 @@ def _show_table(infos: list[CheckpointInfo]) -> None:
     names = list(dict.fromkeys(name for info in infos for name in info.metrics))
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("epoch", "batch", "step", *names, "best", "reason", "saved at (UTC)", "size"):
-        table.add_column(heading, justify="left" if heading == "reason" else "right", no_wrap=True)
+        table.add_column(
+            Text(heading), justify="left" if heading == "reason" else "right", no_wrap=True
+        )
     table.add_column("path", overflow="fold", no_wrap=True)
     for info in infos:
         values = [_shown(info.metrics.get(name)) for name in names]
@@ -110,10 +113,11 @@ def _show_table(infos: list[CheckpointInfo]) -> None:
         saved = info.saved_at.strftime("%Y-%m-%d %H:%M:%S")
         best = "*" if info.best else ""
         size = _readable(info.size)
-        table.add_row(*counters, *values, best, info.reason or "", saved, size, info.path)
+        cells = [*counters, *values, best, info.reason or "", saved, size, info.path]
+        table.add_row(*(Text(cell) for cell in cells))  # a Text is printed as it is
     # Wide enough for every column, whatever the terminal: a path that is cut short is of no use.
     width = Console(width=1 << 20).measure(table).maximum
-    Console(width=width, highlight=False, markup=False).print(table)
+    Console(width=width).print(table)
 
 
 def _shown(value: float | int | None) -> str:

@@ -32,7 +32,7 @@ def adopt(fd: int, path: str, fields: Mapping[str, Any]) -> None:
 
 
 def _checksums(path: str) -> dict[str, Any]:
-    with reader.opened(path) as file:
+    with reader.opened(path) as file, reader.reporting(path):
         sums = verify.checksums(file, path)
     return {"arrays": {name: f"{value:08x}" for name, value in sums.items()}}
 

@@ -9,7 +9,7 @@ from .notify import warn
 
 def flag(name: str, value: Any) -> bool:
     """Return a truth value."""
-    if isinstance(value, bool) or type(value).__name__ in ("bool_", "bool"):
+    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, int) and value in (0, 1)):
         return bool(value)
     raise ValueError(f"{name} must be True or False. Received: {name}={value!r}.")
 

@@ -34,38 +34,60 @@ class BackgroundWriter:
     def __reduce__(self) -> tuple[type["BackgroundWriter"], tuple[()]]:
         return BackgroundWriter, ()
 
+    def wait_for_room(self) -> None:
+        """Wait until fewer than two jobs are on their way, and say once that this stalls."""
+        self._forget_parent()
+        running = [future for future, _ in self._jobs if not future.done()]
+        if len(running) < _LIMIT:
+            return
+        if not self._said_full:
+            self._said_full = True
+            warn(
+                "saves come faster than they can be written: training waits for the disk. "
+                "Save less often, or weights only."
+            )
+        wait(running[:1])
+
     def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        """Accept a job; if two are on their way, wait for the first of them.
+        """Accept a job, when there is room for it.
 
         Args:
             job: What the thread runs.
             done: Called by `settle` with what the job raised, or `None`.
         """
-        self._forget_parent()
-        running = [future for future, _ in self._jobs if not future.done()]
-        if len(running) >= _LIMIT:
-            if not self._said_full:
-                self._said_full = True
-                warn(
-                    "saves come faster than they can be written: training waits for the disk. "
-                    "Save less often, or weights only."
-                )
-            wait(running[:1])
+        self.wait_for_room()
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="kerascheckpoint")
         future = self._executor.submit(job)
         _open.add(future)
         self._jobs.append((future, done))
 
-    def settle(self, *, wait_for_all: bool = False) -> None:
-        """Hand back the outcome of each finished job, in order, on the calling thread."""
+    def drain(self) -> None:
+        """Wait until every accepted job has run; `settle` still reports them."""
         self._forget_parent()
+        wait([future for future, _ in self._jobs])
+
+    def settle(self, *, wait_for_all: bool = False) -> None:
+        """Hand back the outcome of each finished job, in order, on the calling thread.
+
+        Raises:
+            Exception: What the first `done` raised; the others' errors become warnings.
+        """
         if wait_for_all:
-            wait([future for future, _ in self._jobs])
+            self.drain()
+        self._forget_parent()
+        raised: list[Exception] = []
         while self._jobs and self._jobs[0][0].done():
             future, done = self._jobs.popleft()
             _open.discard(future)
-            done(future.exception())
+            try:
+                done(future.exception())
+            except Exception as error:
+                raised.append(error)
+        for later in raised[1:]:
+            warn(str(later))
+        if raised:
+            raise raised[0]
 
     def _forget_parent(self) -> None:
         """After a fork: the thread and its jobs belong to the parent process."""

@@ -4,7 +4,8 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
+from math import nan
 from typing import Any
 
 import keras
@@ -15,17 +16,17 @@ from . import (
     keras_compat,
     monitor,
     preflight,
-    random_state,
     reader,
-    resume,
     save_policy,
+    training_state,
 )
 from .checkpoint_info import Reason
 from .decision import Decision
-from .deletion import Shelf
-from .errors import CheckpointError
+from .deletion import RunFiles
+from .errors import CheckpointError, CheckpointNameError
 from .file_template import FileTemplate, check_suffix
 from .interrupt import InterruptWatch
+from .monitor import Reading
 from .notify import Once, warn
 from .ranking import Ranking
 from .resume import Resumption
@@ -101,7 +102,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._template = FileTemplate.parse(filepath)
         self.filepath = self._template.text
         self.monitor = arguments.text("monitor", monitor)
-        self.verbose = arguments.whole("verbose", verbose, 0)
+        self.verbose = arguments.whole("verbose", int(verbose) if verbose in (0, 1) else verbose, 0)
         self.save_best_only = arguments.flag("save_best_only", save_best_only)
         self.save_weights_only = arguments.flag("save_weights_only", save_weights_only)
         self.mode = arguments.mode(mode)
@@ -134,10 +135,13 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._watch = InterruptWatch()
         self._once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
-        self._forget_best()
         self._resumption: Resumption | None = None
-        self._skipped_until = 0
-        self._begin_run(Run(), Shelf(self._retention))
+        self._end_skipping: Callable[[], None] = _nothing
+        self._forget_best()
+        self._begin_run()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_model": None, "_model_of_best": None}
 
     def __repr__(self) -> str:
         return (
@@ -168,16 +172,17 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Check the target, take up an earlier run if asked to, and begin to count."""
         self.wait()
+        self._end_skipping()
         model = self.model
         if self._model_of_best is None or self._model_of_best() is not model:
             self._forget_best()
             self._model_of_best = weakref.ref(model)
-        self._writes = keras_compat.is_first_process()
-        if self._writes:
+        self._begin_run()
+        self._run.span = int(getattr(model, "steps_per_execution", 1) or 1)
+        self._run.writes = keras_compat.is_first_process(model)
+        if self._run.writes:
             preflight.check_target(self._template, keras_compat.state_size(model))
             preflight.warn_of_twins(self)
-        self._begin_run(Run(), Shelf(self._retention))
-        self._span = int(getattr(model, "steps_per_execution", 1) or 1)
         if self.resume:
             self._take_up(Resumption.find(self._template))
         if self.save_on_interrupt:
@@ -189,12 +194,12 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._run.progress.begin_epoch(epoch)
         if self._resumption is not None:
             resumption, self._resumption = self._resumption, None
-            resumption.enter_epoch(self.model)
+            self._end_skipping = resumption.enter_epoch(self.model)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count, where nothing needs the ends of batches."""
         if not self._needs_batches:
-            self._run.progress.end_batch(batch + self._span - 1)
+            self._run.progress.begin_batch(batch, self._run.span)
 
     @property
     def on_train_batch_end(self) -> Callable[..., None]:
@@ -206,28 +211,31 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""
+        self._end_skipping()
         self._saver.settle()
-        if self._interrupted:
+        if self._run.is_interrupted:
             return
         self._run.end_epoch(epoch, logs or {})
-        saved = False
-        if self._policy.due_at_epoch_end():
-            saved = self._save("epoch", logs, epoch_done=True)
+        saved = self._policy.due_at_epoch_end() and self._save("epoch", logs, epoch_done=True)
         if self._watch.requested:
-            self._stop(logs, epoch_done=True, saved=saved)
+            self._stop()
+            if not saved:
+                self._save("interrupt", logs, epoch_done=True)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Save what is not saved yet, finish every write and leave no trace."""
         self._watch.end()
+        self._end_skipping()
         preflight.leave(self)
         if self._resumption is not None:
             self._nothing_to_do(self._resumption)
         try:
-            step = self._run.progress.step
-            if not self._interrupted and self._policy.due_at_train_end(step):
-                self._save("train_end", logs, epoch_done=self._run.progress.batch == 0)
+            progress = self._run.progress
+            if not self._run.is_interrupted and self._policy.due_at_train_end(progress.step):
+                self._save("train_end", logs, epoch_done=progress.batch == 0)
         finally:
             self.wait()
+            self._saver.release_memory()
 
     # The parts of an event ----------------------------------------------------------------------
 
@@ -237,49 +245,42 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._saver.settle()
-        progress = self._run.progress
+        run, progress = self._run, self._run.progress
         progress.end_batch(batch)
-        if progress.batch <= self._skipped_until:
+        if progress.batch <= run.skipped_until or run.is_interrupted:
             return
-        self._skipped_until = 0
-        saved = False
-        if not self._interrupted and self._policy.due_at_batch(progress.step, time.monotonic()):
-            saved = self._save(self._policy.reason, logs, epoch_done=False)
-        if self._watch.requested and not self._interrupted:
-            self._stop(logs, epoch_done=False, saved=saved)
+        run.skipped_until = 0
+        due = self._policy.due_at_batch(progress.step, time.monotonic())
+        if self._watch.requested:
+            self._stop()
+            self._save("interrupt", logs, epoch_done=False)
+        elif due:
+            self._save(self._policy.reason, logs, epoch_done=False)
 
-    def _stop(self, logs: Mapping[str, Any] | None, *, epoch_done: bool, saved: bool) -> None:
-        """End training because of a signal, with a checkpoint of this very state."""
-        self._interrupted = True
-        if not saved:
-            self._save("interrupt", logs, epoch_done=epoch_done)
+    def _stop(self) -> None:
+        """Let `fit` end because of a signal."""
+        self._run.is_interrupted = True
         self.model.stop_training = True
 
-    def _begin_run(self, run: Run, shelf: Shelf) -> None:
-        self._run, self._shelf = run, shelf
-        self._run.progress.epoch_steps = (self.params or {}).get("steps")
-        self._policy.start(run.progress.step, time.monotonic())
-        self._interrupted = False
-        self._skipped_until = 0
+    def _begin_run(self) -> None:
         self._resumption = None
-        self._span = 1
-        self._writes = True
+        self._run = Run(RunFiles(self._retention))
+        self._run.progress.epoch_steps = (self.params or {}).get("steps")
+        self._policy.start(0, time.monotonic())
 
     def _forget_best(self) -> None:
         direction = monitor.direction_of_mode(self.mode)
         self._ranking = Ranking(direction, self.min_delta, self.initial_value_threshold)
 
     def _take_up(self, resumption: Resumption | None) -> None:
+        """Continue an earlier run: its state, its files and its best value."""
         if resumption is None:
             return
         info = resumption.info
         resumption.restore(self.model)
-        shelf = Shelf(self._retention, resumption.kept_files(self.monitor))
-        span = self._span
-        self._begin_run(Run.after(resumption.record), shelf)
-        self._span = span
         self._resumption = resumption
-        self._skipped_until = info.batch or 0
+        self._run.continue_from(resumption.record)
+        self._run.files = RunFiles(self._retention, resumption.kept_files(self.monitor))
         self._policy.start(info.step or 0, time.monotonic())
         if info.monitor == self.monitor and self._ranking.direction is None:
             self._ranking.direction = monitor.direction_of_mode(info.mode)
@@ -295,9 +296,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._resumption = None
         keras_compat.forget_start(self.model)
         resumption.restore_history(self.model)
-        keras_compat.print_message(
-            f"\n{resumption.info.path} has {resumption.info.epoch} epochs already: nothing to train"
-        )
+        warn(f"{resumption.info.path} has {resumption.info.epoch} epochs already: nothing to train")
 
     def _find_direction(self) -> None:
         """Settle which direction is better, if that can be known or must be."""
@@ -306,7 +305,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         name = self.monitor.removeprefix("val_")
         known = keras_compat.metric_direction(self.model, name)
         self._ranking.direction = known or monitor.direction_of_name(self.monitor)
-        if self._ranking.direction is None and (self.save_best_only or self.keep_best is not None):
+        if self._ranking.direction is None and self._needs_ranking:
             self._ranking.direction = "min"
             self._once.warn(
                 "direction",
@@ -315,13 +314,18 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
                 "mode='max' to settle it.",
             )
 
+    @property
+    def _needs_ranking(self) -> bool:
+        return self.save_best_only or self.keep_best is not None
+
     def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> bool:
         """Decide, and save if that is the answer. Return whether the model was saved."""
         logs = logs or {}
         self._find_direction()
-        path = self._path(logs, epoch_done=epoch_done)
-        reading = monitor.read(logs, self.monitor)
-        if self.save_best_only:
+        path = self._path(reason, logs, epoch_done)
+        cut_short = reason == "interrupt" and not epoch_done
+        reading = Reading(None, "absent") if cut_short else monitor.read(logs, self.monitor)
+        if self._needs_ranking and not cut_short:
             decision.explain(reading, self.monitor, logs, self._once)
         verdict = decision.decide(
             reading,
@@ -330,23 +334,31 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             must_save=reason == "interrupt",
             holds_best=lambda: _holds_best(path),
         )
-        if not verdict.save:
+        if verdict.save:
+            path = self._template.aside(path) if verdict.aside else path
+            self._write(path, verdict, reason, logs, epoch_done)
+        elif reading.problem is None:
             self._say(
                 f"\nEpoch {self._shown_epoch(epoch_done)}: {self.monitor} did not improve from "
                 f"{_number(self._ranking.bar)}"
             )
-            return False
-        if verdict.aside:
-            path = self._template.aside(path)
-        self._write(path, verdict, reason, logs, epoch_done)
-        return True
+        return verdict.save
 
-    def _path(self, logs: Mapping[str, Any], *, epoch_done: bool) -> str:
+    def _path(self, reason: Reason, logs: Mapping[str, Any], epoch_done: bool) -> str:
         for name in self._template.missing_validation(logs):
             self._once.warn(
                 f"nan {name}", f"{name} has no value at this save: its place in the name gets nan."
             )
-        return self._template.fill(self._run.progress.counters(epoch_done=epoch_done), logs)
+        counters = self._run.progress.counters(epoch_done=epoch_done)
+        try:
+            return self._template.fill(counters, logs)
+        except CheckpointNameError:
+            if reason != "interrupt":
+                raise
+            # Some names come only with the end of an epoch; a signal must not cost the save.
+            return self._template.fill(
+                counters, {**dict.fromkeys(self._template.names, nan), **logs}
+            )
 
     def _write(
         self,
@@ -356,7 +368,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         logs: Mapping[str, Any],
         epoch_done: bool,
     ) -> None:
-        if not self._writes:
+        if not self._run.writes:
             return
         shown = self._shown_epoch(epoch_done)
         if verdict.is_best and self.save_best_only:
@@ -366,18 +378,29 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             )
         else:
             self._say(f"\nEpoch {shown}: saving model to {path}")
-        fields = self._record_fields(path, verdict, reason, logs, epoch_done)
         best = verdict.value if verdict.is_best else None
-        if best is not None:
-            self._ranking.accept(best)
+        fields = training_state.fields(
+            self.model,
+            self._run,
+            logs,
+            reason=reason,
+            epoch_done=epoch_done,
+            ranked=self._ranked_fields(verdict, path),
+            template=self._template.name,
+        )
+        is_open = True
 
         def done(error: BaseException | None) -> None:
+            nonlocal is_open
+            is_open = False
             self._after_write(path, verdict, error, shown)
 
+        if best is not None:
+            self._ranking.accept(best)
         try:
             self._saver.save(self.model, path, fields, done)
-        except Exception as error:
-            if isinstance(error, CheckpointError):
+        except BaseException as error:
+            if not is_open:
                 raise
             done(error)
 
@@ -396,44 +419,27 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.last_filepath = path
         if best is not None:
             self._ranking.settle(best, path)
-        self._shelf.add(
+        else:
+            self._ranking.overwritten(path)
+        self._run.files.add(
             KeptFile(path, verdict.value), self._ranking.direction, self._ranking.best_path
         )
         self._say(f"\nEpoch {shown}: finished saving model to {path}")
 
-    def _record_fields(
-        self,
-        path: str,
-        verdict: Decision,
-        reason: Reason,
-        logs: Mapping[str, Any],
-        epoch_done: bool,
-    ) -> dict[str, Any]:
-        model, progress, ranking = self.model, self._run.progress, self._ranking
+    def _ranked_fields(self, verdict: Decision, path: str) -> dict[str, Any]:
+        """Return what the record says of the monitored metric; nothing where it is not known."""
+        ranking = self._ranking
         known = ranking.direction is not None
-        best_path = path if verdict.is_best else ranking.best_path
+        best_value, best_path = (
+            (verdict.value, path) if verdict.is_best else (ranking.best, ranking.best_path)
+        )
         return {
-            "epoch": progress.epoch,
-            "batch": progress.batch,
-            "step": progress.step,
-            "metrics": monitor.scalar_logs(logs),
             "monitor": self.monitor if known else None,
             "mode": ranking.direction,
             "value": verdict.value if known else None,
             "best": verdict.is_best if known else None,
-            "reason": reason,
-            "saved_at": datetime.now(timezone.utc).isoformat(),
-            "keras_version": keras.__version__,
-            "backend": keras_compat.BACKEND,
-            "best_value": verdict.value if verdict.is_best else ranking.bar,
+            "best_value": best_value if best_path else None,
             "best_name": os.path.basename(best_path) if best_path else None,
-            "epochs": self._run.epochs,
-            "history": self._run.history,
-            "runs": self._run.lineage,
-            "template": self._template.name,
-            "random": random_state.capture(model),
-            "metric_state": [] if epoch_done else resume.metric_state(model),
-            "build_config": keras_compat.build_config(model),
         }
 
     def _shown_epoch(self, epoch_done: bool) -> int:
@@ -450,6 +456,10 @@ def _holds_best(path: str) -> bool:
         return reader.read_info(path).best is True
     except (CheckpointError, OSError):
         return False
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _number(value: float | None) -> str:

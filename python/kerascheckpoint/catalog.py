@@ -79,7 +79,11 @@ def best_checkpoint(
     named = [info for info in infos if info.monitor is not None]
     if monitor is None and named:
         monitor = named[-1].monitor
-    values = {info.path: info.metrics[monitor] for info in infos if monitor in info.metrics}
+    values = {
+        info.path: info.metrics[monitor]
+        for info in infos
+        if monitor in info.metrics and not info.is_cut_short
+    }
     if monitor is None or not values:
         return None
     direction = mode or _saved_mode(infos, monitor) or direction_of_name(monitor)
@@ -122,7 +126,7 @@ def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
         return [path for path in _files_in(text) if path.endswith(suffixes)]
     if os.path.isfile(text):
         return [text]
-    return _paths_of(FileTemplate.parse(text))
+    return _paths_of(FileTemplate.parse(filepath))
 
 
 def _paths_of(template: FileTemplate) -> list[str]:

@@ -75,6 +75,11 @@ class CheckpointInfo:
         )
 
     @property
+    def is_cut_short(self) -> bool:
+        """Whether its metrics are those of an epoch that a signal ended early: no basis to rank."""
+        return self.reason == "interrupt" and bool(self.batch)
+
+    @property
     def age_key(self) -> tuple[datetime, int]:
         """What files are ordered by, oldest first."""
         return (self.saved_at, self.step or 0)

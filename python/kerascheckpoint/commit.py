@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 
 from .errors import CheckpointWriteError
+from .file_template import SUFFIXES
 
 try:
     import fcntl
@@ -90,8 +91,8 @@ def publishing(path: str) -> Iterator[Staged]:
     finally:
         if staged is not None:
             staged.discard()
-            with contextlib.suppress(OSError):
-                for suffix in (".keras", ".weights.h5", ".h5"):
+            for suffix in SUFFIXES:
+                with contextlib.suppress(OSError):
                     os.unlink(staged.sibling(suffix))
 
 
@@ -99,7 +100,7 @@ def write_error(path: str, cause: OSError) -> CheckpointWriteError:
     """Return the error that names the path and the system's reason."""
     reason = cause.strerror or str(cause)
     error = CheckpointWriteError(f"could not write checkpoint {path!r}: {reason}")
-    error.errno, error.filename = cause.errno, path
+    error.errno, error.strerror, error.filename = cause.errno, cause.strerror, path
     return error
 
 
@@ -185,7 +186,8 @@ def _is_leftover(directory: str, stem: str) -> bool:
 def _flush(fd: int) -> None:
     os.fsync(fd)
     if fcntl is not None and hasattr(fcntl, "F_FULLFSYNC"):
-        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # macOS: fsync alone stops at the drive's cache
+        with contextlib.suppress(OSError):  # a network mount has no such cache
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # macOS: fsync alone stops at the drive's cache
 
 
 def _flush_directory(directory: str) -> None:

@@ -50,7 +50,7 @@ def decide(
     if not best_only or improves:
         return Decision(True, reading.value, improves)
     if must_save:
-        return Decision(True, reading.value, improves, aside=holds_best())
+        return Decision(True, reading.value, improves, aside=ranking.is_pending or holds_best())
     if reading.value is None:
         return Decision(not ranking.has_ranked and not holds_best(), None, None)
     return Decision(False, reading.value, improves)

@@ -8,7 +8,7 @@ from .notify import warn
 from .retention import KeptFile, Retention
 
 
-class Shelf:
+class RunFiles:
     """Knows the files that this run (or one it continues) wrote, oldest first."""
 
     def __init__(self, retention: Retention, files: Iterable[KeptFile] = ()) -> None:

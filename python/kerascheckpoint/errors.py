@@ -24,6 +24,9 @@ class CheckpointSchemaError(CheckpointError, ValueError):
 class CheckpointWriteError(CheckpointError, OSError):
     """A checkpoint could not be written; the file that stood at its path before is untouched."""
 
+    def __str__(self) -> str:
+        return str(self.args[0])  # OSError would show its number and file name instead
+
 
 class CheckpointMismatchError(CheckpointError, ValueError):
     """A checkpoint does not fit the model that it is restored into; nothing was changed."""

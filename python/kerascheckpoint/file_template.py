@@ -16,6 +16,8 @@ WEIGHTS_SUFFIX = ".weights.h5"
 MODEL_SUFFIX = ".keras"
 LEGACY_SUFFIX = ".h5"
 
+SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX)
+
 # What every save can fill in; a metric of the same name does not hide these.
 COUNTERS = ("epoch", "batch", "step")
 
@@ -109,12 +111,12 @@ class FileTemplate:
     @property
     def is_weights_only(self) -> bool:
         """Whether the files hold weights and not whole models."""
-        return self.text.endswith(WEIGHTS_SUFFIX)
+        return suffix_of(self.text) == WEIGHTS_SUFFIX
 
     @property
     def is_legacy(self) -> bool:
         """Whether the files are whole models in Keras' legacy HDF5 format."""
-        return self.text.endswith(LEGACY_SUFFIX) and not self.is_weights_only
+        return suffix_of(self.text) == LEGACY_SUFFIX
 
     def missing_validation(self, logs: Mapping[str, Any]) -> list[str]:
         """Return the `val_` names that have no value in `logs` although the plain name has."""
@@ -154,7 +156,7 @@ class FileTemplate:
         try:
             value = string.Formatter().convert_field(value, conversion) if conversion else value
             return format(value, spec or "")
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise ValueError(
                 f'Failed to format this callback filepath: "{self.text}". {name}={value!r} does '
                 f"not fit {spec!r}: {error}."
@@ -162,7 +164,7 @@ class FileTemplate:
 
     def aside(self, path: str) -> str:
         """Return the name for a save that must not replace the best model at `path`."""
-        suffix = next(s for s in (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX) if path.endswith(s))
+        suffix = suffix_of(path)
         return f"{path.removesuffix(suffix)}.interrupt{suffix}"
 
     def matches(self, path: str) -> bool:
@@ -171,9 +173,7 @@ class FileTemplate:
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
-        suffix = next(
-            (s for s in (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX) if self.text.endswith(s)), ""
-        )
+        suffix = suffix_of(self.text)
         parts = []
         for literal, name, spec, _ in string.Formatter().parse(self.text.removesuffix(suffix)):
             parts.append(re.escape(literal))
@@ -195,6 +195,11 @@ def _absolute(text: str) -> str:
 
 def _literal(path: str) -> str:
     return path.replace("{", "{{").replace("}", "}}")
+
+
+def suffix_of(path: str) -> str:
+    """Return the suffix that says what a file holds, or an empty text if it has none."""
+    return next((suffix for suffix in SUFFIXES if path.endswith(suffix)), "")
 
 
 def check_suffix(template: FileTemplate, weights_only: bool) -> None:

@@ -13,18 +13,22 @@ from .notify import warn
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SIGACTION_SIZE = 512  # bytes, more than any system's struct sigaction takes
 
+# The watches of all callbacks in training share one handler, so that each can end in any order.
+_watches: "list[InterruptWatch]" = []
+_earlier: dict[int, Any] = {}
+
 
 class InterruptWatch:
     """Notes the first signal; a second one, or one after the `fit`, goes where it went before.
 
     Attributes:
         requested: Whether a signal has asked training to stop.
+        model: The model in training, `None` when there is none.
     """
 
     def __init__(self) -> None:
         self.requested = False
-        self._model: Any = None
-        self._earlier: dict[int, Any] = {}
+        self.model: Any = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "InterruptWatch":
         return InterruptWatch()
@@ -33,7 +37,7 @@ class InterruptWatch:
         return InterruptWatch, ()
 
     def begin(self, model: Any) -> None:
-        """Install the handlers; only the main thread can, elsewhere a warning says so."""
+        """Watch for signals; only the main thread can, elsewhere a warning says so."""
         self.end()
         self.requested = False
         if threading.current_thread() is not threading.main_thread():
@@ -42,29 +46,35 @@ class InterruptWatch:
                 "and this training runs on another"
             )
             return
-        self._model = model
-        for number in _SIGNALS:
-            self._earlier[number] = _current(number)
-            signal.signal(number, self._on_signal)
+        self.model = model
+        _watches.append(self)
+        if not _earlier:
+            for number in _SIGNALS:
+                _earlier[number] = _current(number)
+                signal.signal(number, _on_signal)
 
     def end(self) -> None:
-        """Bring the earlier handlers back."""
-        self._model = None
-        for number, earlier in self._earlier.items():
-            _bring_back(number, earlier)
-        self._earlier = {}
+        """Watch no more; with the last watch the earlier handlers come back."""
+        self.model = None
+        if self in _watches:
+            _watches.remove(self)
+        if not _watches:
+            _bring_back_all()
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self.requested and _is_training(self._model, frame):
-            self.requested = True
-            return
-        self.end()
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    asked = [w for w in _watches if not w.requested and _is_training(w.model, frame)]
+    for watch in asked:
+        watch.requested = True
+    if not asked:
+        _watches.clear()
+        _bring_back_all()
         os.kill(os.getpid(), number)
 
 
 def _is_training(model: Any, frame: FrameType | None) -> bool:
     """Tell whether a `fit` of `model` is on the stack: Keras calls no hook when one raises."""
-    while frame is not None:
+    while frame is not None and model is not None:
         if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
             return True
         frame = frame.f_back
@@ -81,9 +91,11 @@ def _current(number: int) -> Any:
     return action
 
 
-def _bring_back(number: int, earlier: Any) -> None:
-    with contextlib.suppress(ValueError):  # not on the main thread any more
-        if isinstance(earlier, ctypes.Array):
-            ctypes.CDLL(None).sigaction(number, earlier, None)
-        else:
-            signal.signal(number, earlier)
+def _bring_back_all() -> None:
+    while _earlier:
+        number, earlier = _earlier.popitem()
+        with contextlib.suppress(ValueError):  # not on the main thread any more
+            if isinstance(earlier, ctypes.Array):
+                ctypes.CDLL(None).sigaction(number, earlier, None)
+            else:
+                signal.signal(number, earlier)

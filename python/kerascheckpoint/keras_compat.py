@@ -174,11 +174,13 @@ def metric_direction(model: Any, name: str) -> Literal["min", "max"] | None:
 
     `_direction` of a metric was seen from Keras 3.7 on; before, the name alone decides.
     """
+    outputs = [f"{output}_" for output in getattr(model, "output_names", None) or []]
+    names = {name, *(name.removeprefix(output) for output in outputs)}
     pending = list(getattr(model, "metrics", []))
     while pending:
         metric = pending.pop()
         pending.extend(getattr(metric, "metrics", []))
-        if getattr(metric, "name", None) == name:
+        if getattr(metric, "name", None) in names:
             direction = getattr(metric, "_direction", None)
             if direction in ("up", "down"):
                 return "max" if direction == "up" else "min"
@@ -223,7 +225,7 @@ def to_numpy(value: Any) -> Any:
 
 def skip_batches(
     model: Any, count: int, on_first: Callable[[], None], on_last: Callable[[], None]
-) -> None:
+) -> Callable[[], None]:
     """Let the next `count` batches of the running `fit` be drawn but not trained.
 
     `fit` looks the training function up at each batch, so one that only draws stands in for it and
@@ -234,12 +236,18 @@ def skip_batches(
         count: Batches to pass over, 1 or more.
         on_first: Called once the first batch is drawn and everything is built.
         on_last: Called once the last of these batches is drawn.
+
+    Returns:
+        A function that takes the stand-in away, if it is still there.
     """
-    train = model.train_function
+    train, history = model.train_function, model.history
     left = count
 
     def draw(*arguments: Any) -> Any:
         nonlocal left
+        if model.history is not history:  # another fit: the one before ended by an exception
+            cancel()
+            return train(*arguments)
         batches = arguments[-1]
         if BACKEND != "torch" and not isinstance(batches, list):
             drawn = [next(batches) for _ in range(min(model.steps_per_execution, left))]
@@ -250,7 +258,7 @@ def skip_batches(
             on_first()
         left -= model.steps_per_execution
         if left <= 0:
-            model.train_function = train
+            cancel()
             on_last()
         if BACKEND != "jax":
             return model.get_metrics_result()
@@ -260,19 +268,25 @@ def skip_batches(
         with keras.StatelessScope(state_mapping=values):
             return model.get_metrics_result(), state
 
+    def cancel() -> None:
+        if model.train_function is draw:
+            model.train_function = train
+
     model.train_function = draw
+    return cancel
 
 
-def is_first_process() -> bool:
+def is_first_process(model: Any) -> bool:
     """Tell whether this process is the one of a distributed training that writes files."""
-    if "torch.distributed" in sys.modules and BACKEND == "torch":
+    if BACKEND == "torch" and "torch.distributed" in sys.modules:
         distributed = sys.modules["torch.distributed"]
         if distributed.is_available() and distributed.is_initialized():
             return bool(distributed.get_rank() == 0)
     if BACKEND == "jax":
         return bool(sys.modules["jax"].process_index() == 0)
     if BACKEND == "tensorflow":
-        resolver = sys.modules["tensorflow"].distribute.get_strategy().cluster_resolver
+        strategy = getattr(model, "distribute_strategy", None)
+        resolver = getattr(strategy, "cluster_resolver", None)
         return resolver is None or _is_chief(resolver)
     return True
 

@@ -18,6 +18,7 @@ class Progress:
     batch: int = 0
     last_batch: int = 0
     epoch_steps: int | None = None
+    _begun: int = 0
     _before_epoch: int = 0
 
     @property
@@ -34,6 +35,13 @@ class Progress:
         """An epoch begins."""
         self._close_epoch()
         self.epoch = epoch
+
+    def begin_batch(self, index: int, span: int) -> None:
+        """Up to `span` batches from `index` (from 0) on begin; the ones before are done.
+
+        For runs that see no batch's end. Data of unknown length begin one batch too many.
+        """
+        self.batch, self._begun = index, index + span
 
     def end_batch(self, index: int) -> None:
         """Batches up to `index` (from 0) of this epoch are done."""
@@ -56,7 +64,9 @@ class Progress:
         return {"epoch": self.epoch + 1, "batch": self.batch, "step": self.step}
 
     def _close_epoch(self) -> None:
+        if self._begun and self.epoch_steps is not None:
+            self.batch = min(self._begun, self.epoch_steps)
         if self.batch:
             self.last_batch = self.batch
         self._before_epoch += self.batch
-        self.batch = 0
+        self.batch = self._begun = 0

@@ -23,6 +23,7 @@ class Ranking:
     min_delta: float = 0.0
     best: float | None = None
     best_path: str | None = None
+    _was_ranked: bool = False
     _pending: list[float] = dataclasses.field(default_factory=list)
 
     @property
@@ -31,9 +32,14 @@ class Ranking:
         return self._pending[-1] if self._pending else self.best
 
     @property
+    def is_pending(self) -> bool:
+        """Whether a better model is still on its way to the disk."""
+        return bool(self._pending)
+
+    @property
     def has_ranked(self) -> bool:
         """Whether a ranked model was saved, or is about to be."""
-        return self.best_path is not None or bool(self._pending)
+        return self._was_ranked or self.is_pending
 
     def improves(self, value: float | None) -> bool:
         """Tell whether `value` is better than everything before it."""
@@ -48,7 +54,7 @@ class Ranking:
     def settle(self, value: float, path: str) -> None:
         """Note that the file is durable: it is the best one now."""
         self._pending.remove(value)
-        self.best, self.best_path = value, path
+        self.best, self.best_path, self._was_ranked = value, path, True
 
     def withdraw(self, value: float) -> None:
         """Note that the file could not be written."""
@@ -58,4 +64,9 @@ class Ranking:
         """Take up the best of an earlier run; a better threshold stays the bar."""
         if value is not None and self.direction is not None:
             self.best = better_of(self.best, value, self.direction)
-            self.best_path = path
+            self.best_path, self._was_ranked = path, True
+
+    def overwritten(self, path: str) -> None:
+        """Note that another model stands at `path` now."""
+        if path == self.best_path:
+            self.best_path = None

@@ -99,11 +99,11 @@ def reporting(path: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """Open a checkpoint's file.
+    """Open a checkpoint's file, once for all that is to be read: a run may replace it meanwhile.
 
     Raises:
         CheckpointNotFoundError: If there is no file at `path`.
-        CheckpointCorruptError: If it is a directory or device, or for what the body finds.
+        CheckpointCorruptError: If it is a directory or device.
         PermissionError: If it may not be read.
     """
     try:
@@ -112,7 +112,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
         raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}") from None
     if not stat.S_ISREG(mode):
         raise CheckpointCorruptError(f"{path!r} is not a regular file")
-    with open(path, "rb", buffering=0) as file, reporting(path):
+    with open(path, "rb", buffering=0) as file:
         yield file
 
 
@@ -125,14 +125,20 @@ def read_info(path: str) -> CheckpointInfo:
         CheckpointSchemaError: If its record is newer than this version reads.
     """
     with opened(path) as file:
-        fields, keras_version = _read_fields(file, path)
-        return _info(path, file, fields, keras_version)
+        return read(file, path)[0]
 
 
 def read_record(path: str) -> dict[str, Any] | None:
     """Return all fields of the file's record, or `None` for a stock Keras file."""
     with opened(path) as file:
-        return _read_fields(file, path)[0]
+        return read(file, path)[1]
+
+
+def read(file: BinaryIO, path: str) -> tuple[CheckpointInfo, dict[str, Any] | None]:
+    """Return what an open file says of itself, and all fields of its record if it has one."""
+    with reporting(path):
+        fields, keras_version = _read_fields(file, path)
+        return _info(path, file, fields, keras_version), fields
 
 
 def _read_fields(file: BinaryIO, path: str) -> tuple[dict[str, Any] | None, str | None]:

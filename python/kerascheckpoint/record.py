@@ -8,8 +8,10 @@ kept as they are.
 
 import json
 import math
+import types
 import zlib
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from .errors import CheckpointCorruptError, CheckpointSchemaError
@@ -17,13 +19,26 @@ from .errors import CheckpointCorruptError, CheckpointSchemaError
 KEY = "kerascheckpoint"
 SCHEMA = 1
 
-_REQUIRED = {
+_REQUIRED: dict[str, type | types.UnionType] = {
     "epoch": int,
     "batch": int,
     "step": int,
     "metrics": dict,
     "reason": str,
     "saved_at": str,
+}
+_OPTIONAL: dict[str, type | types.UnionType] = {
+    "monitor": str,
+    "mode": str,
+    "value": float | int | str,
+    "best": bool,
+    "keras_version": str,
+    "backend": str,
+    "best_value": float | int | str,
+    "best_name": str,
+    "arrays": dict,
+    "image": dict,
+    "history": dict,
 }
 
 
@@ -54,6 +69,11 @@ def decode(record: Any) -> dict[str, Any]:
     for name, kind in _REQUIRED.items():
         if not isinstance(record.get(name), kind):
             raise CheckpointCorruptError(f"its record has no usable {name!r}")
+    for name, kind in _OPTIONAL.items():
+        if record.get(name) is not None and not isinstance(record[name], kind):
+            raise CheckpointCorruptError(f"its record has no usable {name!r}")
+    if datetime.fromisoformat(record["saved_at"]).tzinfo is None:
+        raise CheckpointCorruptError("its record has a time without a time zone")
     guarded["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
     for name in ("value", "best_value"):
         if guarded.get(name) is not None:

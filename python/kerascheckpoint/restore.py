@@ -3,19 +3,24 @@
 import os
 import tempfile
 import zipfile
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, BinaryIO
+
+import keras
+import numpy as np
 
 from . import random_state, reader
 from .archive import ASSETS
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
-from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX
+from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, suffix_of
 from .h5_layout import ArraySpec
 from .keras_compat import StoreEntry, UnknownKerasError
 from .notify import warn
 from .reader import Region, StoredArray
-from .snapshot import Snapshotter, WarmMemory
-from .verify import verify_checkpoint
+from .snapshot import Snapshotter
+from .verify import verify_open
+from .warm_memory import WarmMemory
 
 _OPTIMIZER = "optimizer/"
 
@@ -39,20 +44,22 @@ def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> Checkpoint
         CheckpointMismatchError: If the model differs; the text names the first difference.
     """
     path = os.path.abspath(os.path.expanduser(os.fspath(path)))
-    if path.endswith(LEGACY_SUFFIX) and not path.endswith(WEIGHTS_SUFFIX):
+    if suffix_of(path) == LEGACY_SUFFIX:
         raise CheckpointMismatchError(
             f"{path!r} is a legacy .h5 model, which holds no state to restore; load it with "
             "keras.saving.load_model()"
         )
-    info = verify_checkpoint(path)
-    record = reader.read_record(path) or {}
-    _build(model, record)
-    try:
-        _restore_arrays(model, path)
-    except UnknownKerasError:
-        model.load_weights(path)
+    with reader.opened(path) as file:
+        info, record = verify_open(file, path)
+        record = record or {}
+        _build(model, record)
+        if "random" in record:
+            random_state.check(model, record["random"])
+        try:
+            _restore_arrays(model, file, path)
+        except UnknownKerasError:
+            model.load_weights(path)
     if "random" in record:
-        random_state.check(model, record["random"])
         random_state.restore(model, record["random"])
     return info
 
@@ -60,6 +67,8 @@ def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> Checkpoint
 def _build(model: Any, record: dict[str, Any]) -> None:
     if not model.built and record.get("build_config"):
         model.build_from_config(record["build_config"])
+        if not model.built:
+            _call_on_zeros(model, record["build_config"])
     if not model.built:
         raise CheckpointMismatchError(
             "the model is not built, so there is nothing yet to restore into: call it on a batch, "
@@ -70,27 +79,30 @@ def _build(model: Any, record: dict[str, Any]) -> None:
         optimizer.build(model.trainable_variables)
 
 
-def _restore_arrays(model: Any, path: str) -> None:
+def _call_on_zeros(model: Any, build_config: dict[str, Any]) -> None:
+    """Build a subclassed model, which has no `build` of its own, by a call on one sample."""
+    shape = build_config.get("input_shape")
+    if isinstance(shape, list | tuple) and all(isinstance(n, int | None) for n in shape):
+        model(keras.ops.zeros([1 if n is None else n for n in shape]))
+
+
+def _restore_arrays(model: Any, file: BinaryIO, path: str) -> None:
     snapshotter = Snapshotter()
     before = snapshotter.capture(model, weights_only=True)
     places = snapshotter.places(model)
-    with reader.opened(path) as file, reader.weights_of(file, path) as (region, h5_file):
+    with reader.weights_of(file, path) as (region, h5_file):
         found = {array.name: array for array in reader.stored_arrays(region, h5_file)}
     stored = _comparable(found, before.specs, getattr(model, "optimizer", None))
     before, _ = WarmMemory().detach(before)
-    with reader.opened(path) as file, reader.weights_of(file, path) as (region, _):
-        try:
-            for target, variables in places:
-                _load(target, variables, stored, lambda array: _read(region, array))
-            if path.endswith(MODEL_SUFFIX):
-                _load_assets(snapshotter.places(model, assets=True), path)
-        except Exception as error:
-            arrays = {spec.name: before.arrays[spec.name] for spec in before.specs}
-            for target, variables in places:
-                _load(target, variables, arrays, lambda array: array)
-            raise CheckpointMismatchError(
-                f"{path!r} does not fit the model, which is as it was before: {error}"
-            ) from error
+    try:
+        _load(places, stored, lambda array: _read(region, array))
+        if path.endswith(MODEL_SUFFIX):
+            _load_assets(snapshotter.places(model, assets=True), file)
+    except Exception as error:
+        _load(places, before.arrays, lambda array: array)
+        raise CheckpointMismatchError(
+            f"{path!r} does not fit the model, which is as it was before: {error}"
+        ) from error
 
 
 def _comparable(
@@ -125,24 +137,35 @@ def _comparable(
     }
 
 
-def _load(target: Any, variables: str, arrays: dict[str, Any], read: Any) -> None:
-    """Give an object its arrays back, through its own `load_own_variables`."""
-    below = {name: array for name, array in arrays.items() if name.startswith(f"{variables}/")}
-    target.load_own_variables(
-        StoreEntry({name[len(variables) + 1 :]: read(array) for name, array in below.items()})
-    )
+def _load(places: list[tuple[Any, str]], arrays: Mapping[str, Any], read: Any) -> None:
+    """Give each object its arrays back, through its own `load_own_variables`."""
+    below: dict[str, dict[str, Any]] = {variables: {} for _, variables in places}
+    for name, array in arrays.items():
+        variables = name
+        while variables not in below:  # the object's own key may have slashes, too
+            variables = variables.rpartition("/")[0]
+        below[variables][name[len(variables) + 1 :]] = array
+    for target, variables in places:
+        target.load_own_variables(
+            StoreEntry({key: read(array) for key, array in below[variables].items()})
+        )
 
 
 def _read(region: Region, array: StoredArray) -> Any:
-    import numpy as np
-
+    memory = np.empty(array.nbytes, np.uint8)
+    view = memoryview(memory)  # type: ignore[arg-type]
     region.seek(array.offset)
-    return np.frombuffer(region.read(array.nbytes), array.dtype).reshape(array.shape)
+    while view:  # one read gives 2 GiB at most
+        done = region.readinto(view)
+        if not done:
+            raise EOFError(f"the file ends inside of {array.name!r}")
+        view = view[done:]
+    return memory.view(array.dtype).reshape(array.shape)
 
 
-def _load_assets(owners: list[tuple[Any, str]], path: str) -> None:
+def _load_assets(owners: list[tuple[Any, str]], file: BinaryIO) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = [name for name in archive.namelist() if name.startswith(f"{ASSETS}/")]
             archive.extractall(directory, names)
         for target, place in owners:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from . import catalog, keras_compat, random_state, reader
+from . import catalog, keras_compat, random_state, reader, training_state
 from .checkpoint_info import CheckpointInfo
+from .errors import CheckpointMismatchError
 from .file_template import FileTemplate
 from .monitor import Direction, is_improvement
 from .restore import restore_checkpoint
@@ -38,17 +38,36 @@ class Resumption:
         return cls(info, reader.read_record(info.path) or {}, infos)
 
     def restore(self, model: Any) -> None:
-        """Put weights, optimizer and random state back and let `fit` start at the epoch."""
+        """Put weights, optimizer and random state back and let `fit` start at the epoch.
+
+        Raises:
+            CheckpointMismatchError: If the model or its compilation differs.
+        """
+        span = int(getattr(model, "steps_per_execution", 1) or 1)
+        steps = self.record.get("epoch_steps")
+        if self.info.batch and self.info.batch % span and self.info.batch != steps:
+            raise CheckpointMismatchError(
+                f"{self.info.path!r} was saved after batch {self.info.batch} of an epoch, which "
+                f"steps_per_execution={span} cannot start from: compile with a divisor of it"
+            )
+        if self.info.batch and self.record["compiled"] != training_state.compiled(model):
+            raise CheckpointMismatchError(
+                f"{self.info.path!r} was saved in the middle of an epoch, and the model is "
+                "compiled with another loss or other metrics than then"
+            )
         restore_checkpoint(model, self.info.path)
         keras_compat.start_at_epoch(model, self.info.epoch or 0)
 
-    def enter_epoch(self, model: Any) -> None:
-        """At the begin of the first epoch: leave no trace on the model, skip what is done."""
+    def enter_epoch(self, model: Any) -> Callable[[], None]:
+        """At the begin of the first epoch: leave no trace on the model, skip what is done.
+
+        Returns:
+            A function that ends the skipping, if it has not ended by then.
+        """
         keras_compat.forget_start(model)
         self.restore_history(model)
         if not self.info.batch:
-            return
-
+            return _nothing
         stored = self.record["metric_state"]
 
         def restore_metrics() -> None:
@@ -60,9 +79,9 @@ class Resumption:
 
         if len(model.metrics_variables) == len(stored):
             restore_metrics()
-            keras_compat.skip_batches(model, self.info.batch, _nothing, restore_random)
-        else:  # TensorFlow builds metrics at the first batch
-            keras_compat.skip_batches(model, self.info.batch, restore_metrics, restore_random)
+            return keras_compat.skip_batches(model, self.info.batch, _nothing, restore_random)
+        # TensorFlow builds metrics at the first batch
+        return keras_compat.skip_batches(model, self.info.batch, restore_metrics, restore_random)
 
     def restore_history(self, model: Any) -> None:
         """Put the epochs before into the history that `fit` returns."""
@@ -78,8 +97,8 @@ class Resumption:
         best: float | None = None
         path = None
         for info in self.earlier:
-            value = info.metrics.get(monitor, np.nan)
-            if is_improvement(value, best, direction):
+            value = _ranked_value(info, monitor)
+            if value is not None and is_improvement(value, best, direction):
                 best, path = value, info.path
         known = self.record.get("best_value")
         same = self.record.get("monitor") == monitor
@@ -95,7 +114,7 @@ class Resumption:
         for info in self.earlier:
             fields = reader.read_record(info.path) or {}
             if fields.get("template") == self.record["template"] and fields["runs"][-1] in runs:
-                files.append(KeptFile(info.path, info.metrics.get(monitor)))
+                files.append(KeptFile(info.path, _ranked_value(info, monitor)))
         return files
 
 
@@ -103,8 +122,6 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-def metric_state(model: Any) -> list[Any]:
-    """Return the state of the metrics in the middle of an epoch, bit for bit."""
-    return [
-        random_state.pack(keras_compat.to_numpy(variable)) for variable in model.metrics_variables
-    ]
+def _ranked_value(info: CheckpointInfo, monitor: str) -> float | None:
+    """Return the value that a file is ranked by, `None` if it is not ranked."""
+    return None if info.is_cut_short else info.metrics.get(monitor)

@@ -1,6 +1,7 @@
 """Which files to keep: pure policies over what is known of them. Somebody else deletes."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 from .monitor import Direction
@@ -40,12 +41,15 @@ class Retention:
         if best_path is not None:
             kept.add(best_path)
         if self.keep_best is not None:
-            kept |= {file.path for file in _ranked(files, direction)[: self.keep_best]}
+            ranked = _ranked(files, direction)
+            if not ranked and self.keep_last is None:
+                return []  # nothing tells which files are the best
+            kept |= {file.path for file in ranked[: self.keep_best]}
         return [file for file in files if file.path not in kept]
 
 
 def _ranked(files: Sequence[KeptFile], direction: Direction | None) -> list[KeptFile]:
     """Return the files that have a value, best first; of equal ones the earliest."""
     sign = -1.0 if direction == "max" else 1.0
-    valued = [file for file in files if file.value is not None]
+    valued = [file for file in files if file.value is not None and math.isfinite(file.value)]
     return sorted(valued, key=lambda file: sign * (file.value or 0.0))

@@ -1,39 +1,50 @@
-"""One training run: how far it is, its history so far, and the runs that it continues."""
+"""One training run: how far it is, its history, its files, and the runs that it continues."""
 
 import dataclasses
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from .deletion import RunFiles
 from .monitor import scalar_logs
 from .progress import Progress
 
 
 @dataclasses.dataclass
 class Run:
-    """What grows while training goes on.
+    """What one `fit` is to the callback, from its begin to its end.
 
     Attributes:
+        files: The durable files, of this run and of those it continues.
         progress: Epochs and batches.
         epochs: Indices of the epochs in `history`.
         history: Each metric's value of each epoch, like `History.history`.
         lineage: Identifiers of the runs that this one continues, its own last.
+        span: Batches of one execution (`steps_per_execution`).
+        skipped_until: Batches of the first epoch that the run before has done.
+        is_interrupted: Whether a signal has ended it.
+        writes: Whether this process is the one that writes.
     """
 
+    files: RunFiles
     progress: Progress = dataclasses.field(default_factory=Progress)
     epochs: list[int] = dataclasses.field(default_factory=list)
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     lineage: list[str] = dataclasses.field(default_factory=lambda: [uuid.uuid4().hex])
+    span: int = 1
+    skipped_until: int = 0
+    is_interrupted: bool = False
+    writes: bool = True
 
-    @classmethod
-    def after(cls, record: Mapping[str, Any]) -> "Run":
-        """Continue the run that wrote `record`."""
-        return cls(
-            progress=Progress.after(record["epoch"], record["batch"], record["step"]),
-            epochs=list(record["epochs"]),
-            history={name: list(values) for name, values in record["history"].items()},
-            lineage=[*record["runs"], uuid.uuid4().hex],
-        )
+    def continue_from(self, record: Mapping[str, Any]) -> None:
+        """Go on where the run that wrote `record` was."""
+        steps = self.progress.epoch_steps
+        self.progress = Progress.after(record["epoch"], record["batch"], record["step"])
+        self.progress.epoch_steps = steps
+        self.epochs = list(record["epochs"])
+        self.history = {name: list(values) for name, values in record["history"].items()}
+        self.lineage = [*record["runs"], *self.lineage]
+        self.skipped_until = record["batch"]
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Epoch `epoch` is complete with these logs."""

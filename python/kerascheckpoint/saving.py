@@ -8,9 +8,10 @@ from . import adopt
 from .archive import Archiver
 from .background import BackgroundWriter
 from .commit import publishing, write_error
-from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX
+from .file_template import LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
 from .keras_compat import UnknownKerasError
-from .snapshot import Snapshotter, WarmMemory
+from .snapshot import Snapshotter
+from .warm_memory import WarmMemory
 
 Done = Callable[[BaseException | None], None]
 
@@ -42,14 +43,15 @@ class Saver:
                 or in the background by a later `settle`.
 
         Raises:
-            Exception: What the model's own code raises; errors of the disk go to `done`.
+            Exception: What the model's own code raises; errors of the writing go to `done`.
         """
+        self._writer.wait_for_room()
         try:
-            if path.endswith(LEGACY_SUFFIX) and not path.endswith(WEIGHTS_SUFFIX):
+            if suffix_of(path) == LEGACY_SUFFIX:
                 raise UnknownKerasError("the legacy format is Keras' own")
             content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
         except UnknownKerasError:
-            self.settle(wait_for_all=True)
+            self._writer.drain()
             _attempt(lambda: _save_by_keras(model, path, fields), done)
             return
         if not self._on_background:
@@ -64,6 +66,10 @@ class Saver:
                 self._memory.give_back(memory)
 
         self._writer.submit(job, done)
+
+    def release_memory(self) -> None:
+        """Give the memory of copies back to the system, for training is over."""
+        self._memory = WarmMemory()
 
     def settle(self, *, wait_for_all: bool = False) -> None:
         """Report the saves that finished in the background; wait for the others if asked to."""
@@ -81,7 +87,7 @@ def _new_saver(on_background: bool) -> Saver:
 def _attempt(write: Callable[[], None], done: Done) -> None:
     try:
         write()
-    except OSError as error:
+    except Exception as error:
         done(error)
     else:
         done(None)
@@ -89,7 +95,7 @@ def _attempt(write: Callable[[], None], done: Done) -> None:
 
 def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any]) -> None:
     """Let Keras write beside the target, then publish that in our way."""
-    suffix = next(s for s in (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX) if path.endswith(s))
+    suffix = suffix_of(path)
     with publishing(path) as staged:
         sibling = staged.sibling(suffix)
         try:

@@ -2,29 +2,23 @@
 
 On TensorFlow a read of a variable is an alias that keeps its value when training goes on
 (copy-on-write). JAX reuses the memory of donated arrays and PyTorch updates in place, so their
-views hold only until the next batch: for a save in the background they are copied into memory
-that is kept and reused.
+views hold only until the next batch (see `warm_memory`).
 """
 
 import dataclasses
 import datetime
-import functools
 import os
 import tempfile
-import types
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from . import keras_compat
+from . import fingerprint, keras_compat
 from .archive import ModelContent
 from .h5_layout import ArraySpec, Group
 from .keras_compat import Saveable, UnknownKerasError
-
-_ALIGNMENT = 64
 
 
 @dataclasses.dataclass
@@ -85,9 +79,13 @@ class Snapshotter:
 
     def _current_plan(self, model: Any) -> _Plan:
         plan = self._plan
-        if plan is None or plan.model is not model or plan.fingerprint != _marks(plan.saveables):
+        if (
+            plan is None
+            or plan.model is not model
+            or plan.fingerprint != fingerprint.of(plan.saveables)
+        ):
             found = keras_compat.saveables(model)
-            plan = self._plan = _Plan(model, found, _marks(found))
+            plan = self._plan = _Plan(model, found, fingerprint.of(found))
         return plan
 
     def _config(self, plan: _Plan) -> str:
@@ -183,123 +181,3 @@ def _assets(saveables: Iterable[Saveable]) -> dict[str, bytes]:
 
 def _has_assets(saveable: Saveable) -> bool:
     return hasattr(saveable.target, "save_assets")
-
-
-def _marks(saveables: Iterable[Saveable]) -> list[Any]:
-    """Return what the structure and the config of a model depend on, cheap to compare.
-
-    For each object: its plain settings, and the identity of the objects and functions that it
-    holds. Variables are left out, as training changes them.
-    """
-    marks: list[Any] = []
-    for saveable in saveables:
-        for name, value in vars(saveable.target).items():
-            kind = _how(value)
-            if kind is not None:
-                marks.append(name)
-                kind(value, marks)
-    return marks
-
-
-def _how(value: Any) -> Callable[[Any, list[Any]], object] | None:
-    """Return how to mark a value, by its class."""
-    cls: Any = type(value)
-    return _how_for(cls)
-
-
-@functools.cache
-def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
-    """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
-    if issubclass(cls, bool | int | float | str | bytes | None | types.NoneType):
-        return _mark_value
-    if issubclass(cls, keras_compat.saveable_type() | types.FunctionType):
-        return _mark_identity
-    if issubclass(cls, dict):
-        return _mark_dict
-    if issubclass(cls, list | tuple | set):
-        return _mark_items
-    if hasattr(cls, "get_config"):
-        return _mark_settings
-    return None
-
-
-def _mark_value(value: Any, marks: list[Any]) -> None:
-    marks.append(value)
-
-
-def _mark_identity(value: Any, marks: list[Any]) -> None:
-    marks.append(id(value))
-
-
-def _mark_dict(value: Any, marks: list[Any]) -> None:
-    _mark_items(value.values(), marks)
-
-
-def _mark_items(value: Any, marks: list[Any]) -> None:
-    marks.append(len(value))
-    for item in value:
-        kind = _how(item)
-        if kind is not None:
-            kind(item, marks)
-
-
-def _mark_settings(value: Any, marks: list[Any]) -> None:
-    marks.append(id(value))
-    marks.extend(item for item in vars(value).values() if _how(item) is _mark_value)
-
-
-class WarmMemory:
-    """Keeps the memory of earlier copies: memory that was touched before is copied to faster."""
-
-    def __init__(self) -> None:
-        self._free: list[np.ndarray[Any, Any]] = []
-
-    def detach(self, content: ModelContent) -> tuple[ModelContent, np.ndarray[Any, Any] | None]:
-        """Return the content with arrays that training cannot change, and the memory they use.
-
-        The memory goes back with `give_back` when the file is written.
-        """
-        if keras_compat.BACKEND == "tensorflow":
-            own = {name: _frozen(array) for name, array in content.arrays.items()}
-            return dataclasses.replace(content, arrays=own), None
-        places, size = _places(content.arrays)
-        memory = self._take(size)
-        copies: dict[str, np.ndarray[Any, Any]] = {
-            name: np.ndarray(array.shape, array.dtype, memory, places[name])
-            for name, array in content.arrays.items()
-        }
-        _copy_all([(copies[name], array) for name, array in content.arrays.items()])
-        return dataclasses.replace(content, arrays=copies), memory
-
-    def give_back(self, memory: np.ndarray[Any, Any] | None) -> None:
-        """Keep memory for the next copy."""
-        if memory is not None:
-            self._free = [memory]
-
-    def _take(self, size: int) -> np.ndarray[Any, Any]:
-        memory = self._free.pop() if self._free else None
-        return memory if memory is not None and memory.size >= size else np.empty(size, np.uint8)
-
-
-def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return an alias of TensorFlow as it is, and a copy of an array that can be written to."""
-    return array.copy() if array.flags.writeable else array
-
-
-def _places(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[dict[str, int], int]:
-    places, position = {}, 0
-    for name, array in arrays.items():
-        places[name] = position
-        position += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
-    return places, max(position, 1)
-
-
-def _copy_all(pairs: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:
-    """Copy the second array of each pair into the first, large ones by two threads."""
-    large = [pair for pair in pairs if pair[0].nbytes >= 1 << 20]
-    for copy, array in pairs:
-        if copy.nbytes < 1 << 20:
-            np.copyto(copy, array)
-    if large:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda pair: np.copyto(*pair), large))

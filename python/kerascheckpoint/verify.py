@@ -32,14 +32,19 @@ def verify_checkpoint(path: "str | os.PathLike[str]") -> CheckpointInfo:
         CheckpointSchemaError: If a newer version of this package wrote it.
     """
     path = os.path.abspath(os.path.expanduser(os.fspath(path)))
-    info = reader.read_info(path)
-    fields = reader.read_record(path)
     with reader.opened(path) as file:
+        return verify_open(file, path)[0]
+
+
+def verify_open(file: BinaryIO, path: str) -> tuple[CheckpointInfo, dict[str, Any] | None]:
+    """Verify an open file; return what it says of itself, and its record if it has one."""
+    info, fields = reader.read(file, path)
+    with reader.reporting(path):
         if path.endswith(MODEL_SUFFIX):
             _check_members(file)
         if path.endswith((MODEL_SUFFIX, WEIGHTS_SUFFIX)):
             _check_weights(file, path, fields)
-    return info
+    return info, fields
 
 
 def checksums(file: BinaryIO, path: str) -> dict[str, int]:

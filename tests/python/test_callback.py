@@ -1,6 +1,7 @@
 """`ModelCheckpoint` in real trainings: when it saves, what is best, what files are called."""
 
 import copy
+import errno
 import math
 import os
 import pathlib
@@ -74,36 +75,51 @@ def test_a_time_that_is_always_over_saves_at_every_batch(tmp_path, shared_model)
     assert places(tmp_path) == [("time", 0, step, step) for step in (1, 2, 3, 4)]
 
 
+def several_steps_model():
+    if keras.config.backend() == "torch":
+        pytest.skip("PyTorch runs one step per execution")
+    return training.tiny_model(steps_per_execution=4)
+
+
 @pytest.mark.parametrize("steps", [20, 10])
 def test_several_steps_per_execution_save_at_the_first_chance(tmp_path, steps):
-    model = training.tiny_model(steps_per_execution=4)
+    model = several_steps_model()
     train(model, ModelCheckpoint(tmp_path / "{step}.keras", save_freq=5), steps=steps)
     due = [8, 12, 16, 20] if steps == 20 else [8, 10]
     assert [info.step for info in list_checkpoints(tmp_path)] == due
 
 
 def test_several_steps_per_execution_are_all_counted_when_epochs_are_saved(tmp_path):
-    model = training.tiny_model(steps_per_execution=4)
+    model = several_steps_model()
     train(model, ModelCheckpoint(tmp_path / "{epoch}.keras"), epochs=2, steps=10)
     assert places(tmp_path) == [("epoch", 1, 0, 10), ("epoch", 2, 0, 20)]
 
 
+def of_unknown_length():
+    """Return data whose epochs Keras cannot count before they end: eight batches each."""
+    x, y = training.samples(steps=8)
+    if keras.config.backend() == "torch":
+        import torch
+
+        class Stream(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                yield from zip(x, y, strict=True)
+
+        return torch.utils.data.DataLoader(Stream(), batch_size=training.BATCH)
+    tf = pytest.importorskip("tensorflow")
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(training.BATCH)
+    return data.filter(lambda *_: True)
+
+
 @pytest.mark.parametrize("save_freq", ["epoch", 3])
 def test_data_of_unknown_length_are_counted_as_they_come(tmp_path, shared_model, save_freq):
-    def batches():
-        for epoch_of_data in range(2):
-            x, y = training.samples()
-            for start in range(0, len(x), training.BATCH):
-                yield x[start : start + 2], y[start : start + 2] + epoch_of_data
-
     checkpoint = ModelCheckpoint(tmp_path / "{step}.keras", save_freq=save_freq)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*ran out of data.*")
-        shared_model.fit(batches(), epochs=1, shuffle=False, verbose=0, callbacks=[checkpoint])
-    expected = [("epoch", 1, 0, 8)]
-    if save_freq == 3:
-        expected = [("batch", 0, 3, 3), ("batch", 0, 6, 6), ("train_end", 1, 0, 8)]
-    assert places(tmp_path) == expected
+        settings = {"epochs": 3, "shuffle": False, "verbose": 0}
+        shared_model.fit(of_unknown_length(), callbacks=[checkpoint], **settings)
+    steps = [8, 16, 24] if save_freq == "epoch" else [3, 6, 9, 12, 15, 18, 21, 24]
+    assert [info.step for info in list_checkpoints(tmp_path)] == steps
 
 
 @pytest.mark.parametrize(
@@ -399,7 +415,7 @@ def test_by_default_a_failed_save_ends_training_with_path_and_cause(tmp_path, sh
             checkpoint,
         )
     assert isinstance(caught.value, OSError)
-    assert caught.value.__cause__ is not None
+    assert caught.value.errno in (errno.EEXIST, errno.ENOTDIR)
 
 
 class Moody(keras.layers.Dense):

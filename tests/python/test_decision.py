@@ -13,7 +13,8 @@ ABSENT, VECTOR = Reading(None, "absent"), Reading(None, "not scalar")
 
 
 def decide(reading, best=None, *, best_only=True, direction="min", must=False, held=False):
-    ranking = Ranking(direction, best=best, best_path="best.keras" if best is not None else None)
+    ranking = Ranking(direction)
+    ranking.restore(best, "best.keras")
     return decision.decide(
         reading, ranking, best_only=best_only, must_save=must, holds_best=lambda: held
     )

@@ -183,8 +183,7 @@ class Attributed(Fragile):
     """The same, and it uses the store in a way that only Keras' own store serves."""
 
     def save_own_variables(self, store):
-        store.attributes = "mine"
-        getattr(store, "anything", None)
+        assert store.h5_file
         super().save_own_variables(store)
 
 
@@ -252,16 +251,6 @@ def test_warn_lets_training_go_on_and_the_next_save_tries_again(
     place = tmp_path / "place"
     path = place / f"{{epoch}}{kind}"
 
-    def away():
-        saving.wait()
-        place.rename(tmp_path / "aside")
-
-    def back():
-        with pytest.warns(kc.CheckpointWarning, match="goes on without") as caught:
-            saving.wait()
-        texts.extend(training.texts(caught))
-        (tmp_path / "aside").rename(place)
-
     class Obstacle(keras.callbacks.Callback):
         """Puts a file where the directory was, from the end of epoch 1 to that of epoch 2."""
 
@@ -281,7 +270,6 @@ def test_warn_lets_training_go_on_and_the_next_save_tries_again(
                 place.unlink()
                 (tmp_path / "aside").rename(place)
 
-    texts = []
     settings = {"mode": "min", "save_best_only": True, "on_save_error": "warn"}
     saving = saver(path, monitor="score", save_on_background=background, **settings)
     scores = training.Script(score=[0.9, 0.5, 0.7])
@@ -289,7 +277,7 @@ def test_warn_lets_training_go_on_and_the_next_save_tries_again(
         training.train(shared_model, Obstacle(), scores, saving, Relief(), epochs=3)
     (text,) = training.texts(caught)
     assert f"{place}{os.sep}2{kind}" in text
-    assert "Not a directory" in text
+    assert "File exists" in text
     assert saving.best == 0.7
     assert training.names_in(place) == [f"1{kind}", f"3{kind}"]
 
@@ -307,7 +295,7 @@ def test_raise_ends_training_with_path_and_cause(shared_model, tmp_path):
     with pytest.raises(kc.CheckpointWriteError) as caught:
         training.train(shared_model, begin, saving)
     assert str(place / "model.keras") in str(caught.value)
-    assert "Not a directory" in str(caught.value)
+    assert "File exists" in str(caught.value)
     assert isinstance(caught.value, OSError)
     assert training.names_in(tmp_path) == ["place"]
 
@@ -353,10 +341,19 @@ def test_the_umask_decides_who_may_read(kind, mask, mode, shared_model, tmp_path
     assert path.stat().st_mode & 0o777 == mode
 
 
-def test_ctrl_c_while_a_file_is_written_behind_training_loses_nothing(tmp_path, shared_model):
+@pytest.fixture
+def may_write():
+    """An event that holds a writing thread; it comes at the latest when the test ends."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_ctrl_c_while_a_file_is_written_behind_training_loses_nothing(
+    may_write, tmp_path, shared_model
+):
     """The save that was accepted is finished, though training ended at once."""
     saving = saver(tmp_path / "{epoch}.keras", save_on_background=True)
-    may_write = threading.Event()
     saving._saver._writer.submit(may_write.wait, lambda error: None)
     interrupt = training.At(1, lambda: signal.raise_signal(signal.SIGINT), batch=0)
     with pytest.raises(KeyboardInterrupt):

@@ -16,13 +16,21 @@ LAYERS = {
     "words everybody uses": ["errors", "checkpoint_info", "notify", "arguments"],
     "decisions: pure, no Keras, no disk": [
         *("monitor", "save_policy", "progress", "file_template"),
-        *("ranking", "decision", "retention", "run"),
+        *("ranking", "decision", "retention"),
     ],
     "files: no Keras": [
         *("checksum", "record", "commit", "h5_layout", "archive", "reader", "verify"),
-        *("catalog", "deletion", "preflight", "adopt", "background"),
+        *("catalog", "deletion", "preflight", "adopt", "background", "run"),
     ],
-    "Keras": ["keras_compat", "random_state", "snapshot", "saving", "restore", "resume"],
+    "Keras": [
+        "keras_compat",
+        "random_state",
+        "training_state",
+        "snapshot",
+        "saving",
+        "restore",
+        "resume",
+    ],
     "the callback": ["interrupt", "callback"],
     "the package and its command line": ["__init__", "__main__"],
 }
@@ -32,7 +40,7 @@ PURE = LAYERS["words everybody uses"] + LAYERS["decisions: pure, no Keras, no di
 
 # Longer than a module should be: the callback wires seventeen parts and documents every argument;
 # these three hold one job that does not come apart.
-LONG = {"callback": 460, "keras_compat": 310, "reader": 260, "snapshot": 310}
+LONG = {"callback": 480, "keras_compat": 330, "reader": 280, "snapshot": 330}
 
 
 def tree_of(module):

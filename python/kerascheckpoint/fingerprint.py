@@ -1,0 +1,72 @@
+"""What the structure and the config of a model depend on, cheap to take and to compare."""
+
+import functools
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from . import keras_compat
+from .keras_compat import Saveable
+
+
+def of(saveables: Iterable[Saveable]) -> list[Any]:
+    """Return what the structure and the config of a model depend on, cheap to compare.
+
+    For each object: its plain settings, and the identity of the objects and functions that it
+    holds. Variables are left out, as training changes them.
+    """
+    marks: list[Any] = []
+    for saveable in saveables:
+        for name, value in vars(saveable.target).items():
+            kind = _how(value)
+            if kind is not None:
+                marks.append(name)
+                kind(value, marks)
+    return marks
+
+
+def _how(value: Any) -> Callable[[Any, list[Any]], object] | None:
+    """Return how to mark a value, by its class."""
+    cls: Any = type(value)
+    return _how_for(cls)
+
+
+@functools.cache
+def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
+    """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
+    if issubclass(cls, bool | int | float | str | bytes | None | types.NoneType):
+        return _mark_value
+    if issubclass(cls, keras_compat.saveable_type() | types.FunctionType):
+        return _mark_identity
+    if issubclass(cls, dict):
+        return _mark_dict
+    if issubclass(cls, list | tuple | set):
+        return _mark_items
+    if hasattr(cls, "get_config"):
+        return _mark_settings
+    return None
+
+
+def _mark_value(value: Any, marks: list[Any]) -> None:
+    marks.append(value)
+
+
+def _mark_identity(value: Any, marks: list[Any]) -> None:
+    marks.append(id(value))
+
+
+def _mark_dict(value: Any, marks: list[Any]) -> None:
+    _mark_items(value.values(), marks)
+
+
+def _mark_items(value: Any, marks: list[Any]) -> None:
+    marks.append(len(value))
+    for item in value:
+        kind = _how(item)
+        if kind is not None:
+            kind(item, marks)
+
+
+def _mark_settings(value: Any, marks: list[Any]) -> None:
+    marks.append(id(value))
+    marks.extend(item for item in vars(value).values() if _how(item) is _mark_value)
