@@ -5,6 +5,8 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from . import keras_compat
 from .keras_compat import Saveable
 
@@ -34,7 +36,7 @@ def _how(value: Any) -> Callable[[Any, list[Any]], object] | None:
 @functools.cache
 def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
     """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
-    if issubclass(cls, bool | int | float | str | bytes | None | types.NoneType):
+    if issubclass(cls, bool | int | float | str | bytes | types.NoneType | np.generic):
         return _mark_value
     if issubclass(cls, keras_compat.saveable_type() | types.FunctionType):
         return _mark_identity

@@ -1,5 +1,6 @@
 """Put a checkpoint's state into a model: all of it, or an error and nothing."""
 
+import dataclasses
 import os
 import tempfile
 import zipfile
@@ -120,21 +121,28 @@ def _comparable(
             raise CheckpointMismatchError(
                 f"{spec.name!r} has shape {array.shape} in the file and {spec.shape} in the model"
             )
-        if array.dtype != spec.dtype and (array.dtype.kind, array.dtype.itemsize) != (
-            "V",
-            spec.dtype.itemsize,
-        ):
+        if not _fits(array.dtype, spec.dtype):
             raise CheckpointMismatchError(
                 f"{spec.name!r} has dtype {array.dtype} in the file and {spec.dtype} in the model"
             )
     extra = sorted(set(stored) - {spec.name for spec in specs})
     if extra:
         raise CheckpointMismatchError(f"the file holds {extra[0]!r}, which the model lacks")
-    dtypes = {spec.name: spec.dtype for spec in specs}
-    return {
-        name: StoredArray(name, array.shape, dtypes[name], array.offset, array.nbytes)
-        for name, array in stored.items()
-    }
+    for spec in specs:
+        if stored[spec.name].dtype.kind == "V":  # HDF5 knows bfloat16 only as two opaque bytes
+            stored[spec.name] = dataclasses.replace(stored[spec.name], dtype=spec.dtype)
+    return stored
+
+
+def _fits(stored: "np.dtype[Any]", own: "np.dtype[Any]") -> bool:
+    """Tell whether an array of one dtype can take the place of another's without loss.
+
+    Backends count in different integers (TensorFlow's int64 iterations are JAX' int32), and HDF5
+    stores what it does not know as opaque bytes.
+    """
+    if stored.kind == "V":
+        return stored.itemsize == own.itemsize
+    return stored == own or (stored.kind in "iu" and own.kind in "iu")
 
 
 def _load(places: list[tuple[Any, str]], arrays: Mapping[str, Any], read: Any) -> None:

@@ -319,11 +319,14 @@ def test_a_killed_save_through_a_link_is_cleared_by_the_next_run(shared_model, t
     link = tmp_path / "best.keras"
     link.symlink_to(store / "model.keras")
 
-    def killed():
-        with commit.publishing(str(link)):
-            faults.die()
-
-    assert faults.in_child(killed) == -signal.SIGKILL
+    killed = training.in_python(
+        "import os, sys\n"
+        "from kerascheckpoint import commit\n"
+        "with commit.publishing(sys.argv[1]): os.kill(os.getpid(), 9)",
+        str(link),
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert len(training.names_in(store)) == 1
     training.train(shared_model, saver(link))
     assert training.names_in(store) == ["model.keras"]
 
@@ -350,14 +353,19 @@ def may_write():
 
 
 def test_ctrl_c_while_a_file_is_written_behind_training_loses_nothing(
-    may_write, tmp_path, shared_model
+    may_write, shared_model, tmp_path
 ):
     """The save that was accepted is finished, though training ended at once."""
     saving = saver(tmp_path / "{epoch}.keras", save_on_background=True)
-    saving._saver._writer.submit(may_write.wait, lambda error: None)
+
+    def hold(epoch, logs):
+        if epoch == 0:
+            saving._saver._writer.submit(may_write.wait, lambda error: None)
+
+    holding = keras.callbacks.LambdaCallback(on_epoch_begin=hold)
     interrupt = training.At(1, lambda: signal.raise_signal(signal.SIGINT), batch=0)
     with pytest.raises(KeyboardInterrupt):
-        training.train(shared_model, saving, interrupt, epochs=3)
+        training.train(shared_model, holding, saving, interrupt, epochs=3)
     assert training.names_in(tmp_path) == []
     may_write.set()
     saving.wait()

@@ -29,7 +29,7 @@ def checkpoint_at(path, **settings):
 def fitted(*callbacks, epochs=4, model=None, **settings):
     """Train a model that depends on all kinds of state; return it and its history."""
     model = model or noisy_model()
-    settings = {"steps": 6, "validation_split": 0.25} | settings
+    settings = {"steps": 5} | settings
     return model, train(model, *callbacks, epochs=epochs, **settings)
 
 
@@ -85,6 +85,23 @@ def test_from_the_middle_of_an_epoch_bit_for_bit(tmp_path, uninterrupted, suffix
     assert list_checkpoints(tmp_path)[0].step == 20
 
 
+def test_with_validation_the_history_is_whole_as_well(tmp_path):
+    model, history = fitted(steps=8, validation_split=0.25, validation_freq=2)
+    expected = arrays_of(model), history.history
+    assert len(history.history["val_loss"]) == 2
+    settings = {"steps": 8, "validation_split": 0.25, "validation_freq": 2}
+    with pytest.raises(training.Stop):
+        fitted(
+            checkpoint_at(tmp_path / "m.keras", save_freq=5), At(2, training.stop, 4), **settings
+        )
+    model, history = fitted(checkpoint_at(tmp_path / "m.keras", resume=True), **settings)
+    arrays, logs = expected
+    assert_same(arrays_of(model), arrays)
+    assert {name: list(map(float, values)) for name, values in history.history.items()} == {
+        name: list(map(float, values)) for name, values in logs.items()
+    }
+
+
 class Seen(keras.callbacks.Callback):
     """Notes after which trained step count each batch ended."""
 
@@ -120,7 +137,7 @@ def test_it_can_be_stopped_and_resumed_again_and_again(tmp_path, uninterrupted):
 def test_with_several_steps_per_execution(tmp_path, suffix, stopped_after):
     if keras.config.backend() == "torch":
         pytest.skip("PyTorch runs one step per execution")
-    settings = {"steps": 10, "validation_split": 0.0, "epochs": 2}
+    settings = {"steps": 10, "epochs": 2}
     model, history = fitted(model=noisy_model(steps_per_execution=4), **settings)
     expected = arrays_of(model), history.history
     path = tmp_path / f"m{suffix}"
@@ -399,7 +416,7 @@ checkpoint = ModelCheckpoint(
 )
 at = training.At(epoch, send, batch if batch >= 0 else None)
 model = training.noisy_model()
-history = training.train(model, at, checkpoint, epochs=4, steps=6, validation_split=0.25)
+history = training.train(model, at, checkpoint, epochs=4, steps=5)
 after = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 print("returned", before == after, len(history.epoch), model.stop_training, flush=True)
 """
