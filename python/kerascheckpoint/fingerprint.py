@@ -40,6 +40,8 @@ def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
         return _mark_value
     if issubclass(cls, keras_compat.saveable_type() | types.FunctionType):
         return _mark_identity
+    if issubclass(cls, np.ndarray):
+        return _mark_array
     if issubclass(cls, dict):
         return _mark_dict
     if issubclass(cls, list | tuple | set):
@@ -51,6 +53,10 @@ def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
 
 def _mark_value(value: Any, marks: list[Any]) -> None:
     marks.append(value)
+
+
+def _mark_array(value: Any, marks: list[Any]) -> None:
+    marks.append(value.tobytes() if value.size <= 64 else id(value))  # a setting, or data
 
 
 def _mark_identity(value: Any, marks: list[Any]) -> None:
@@ -71,4 +77,7 @@ def _mark_items(value: Any, marks: list[Any]) -> None:
 
 def _mark_settings(value: Any, marks: list[Any]) -> None:
     marks.append(id(value))
-    marks.extend(item for item in vars(value).values() if _how(item) is _mark_value)
+    for item in vars(value).values():
+        how = _how(item)
+        if how is _mark_value or how is _mark_array:
+            how(item, marks)
