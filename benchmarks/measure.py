@@ -83,6 +83,7 @@ def state_bytes(model: Any) -> int:
 def measure_saves(model: Any, directory: str, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each kind of save, one figure a round; the first is the first save."""
     import numpy as np
+
     from kerascheckpoint.saving import Saver
 
     source = np.ones(state_bytes(model), np.uint8)
@@ -175,6 +176,7 @@ def status(field: str) -> int:
 def measure_fits(kind: str, options: Any, data: Any, directory: str) -> dict[str, Any]:
     """Return, for each callback, the seconds of a whole `fit` and the stall of each save."""
     import keras
+
     from kerascheckpoint import ModelCheckpoint
 
     def path(name: str) -> str:

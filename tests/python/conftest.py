@@ -9,6 +9,7 @@ os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.g
 
 import keras  # noqa: E402
 import pytest  # noqa: E402
+
 import training  # noqa: E402
 
 

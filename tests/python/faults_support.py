@@ -7,8 +7,10 @@ such a process, which forks a child for each try; `benchmarks/faults.py` runs th
 import contextlib
 import dataclasses
 import errno
+import io
 import itertools
 import json
+import mmap
 import os
 import pathlib
 import random
@@ -17,6 +19,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -27,6 +30,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from kerascheckpoint import archive, catalog, commit, errors, reader, verify
 from kerascheckpoint.archive import Archiver, ModelContent
 from kerascheckpoint.h5_layout import ArraySpec, Group
@@ -83,19 +87,19 @@ def write(
 
 def read(path: Any) -> dict[str, np.ndarray]:
     """Return the arrays of a checkpoint as h5py alone reads them."""
-    with contextlib.ExitStack() as stack:
-        file: Any = path
-        if str(path).endswith(".keras"):
-            file = stack.enter_context(zipfile.ZipFile(path)).open(archive.WEIGHTS)
-        h5_file = stack.enter_context(h5py.File(file, "r"))
-        found: dict[str, np.ndarray] = {}
+    file: Any = path
+    if str(path).endswith(".keras"):
+        with zipfile.ZipFile(path) as zip_file:
+            file = io.BytesIO(zip_file.read(archive.WEIGHTS))
+    found: dict[str, np.ndarray] = {}
 
-        def visit(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset):
-                found[name] = item[()]
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
 
+    with h5py.File(file, "r") as h5_file:
         h5_file.visititems(visit)
-        return found
+    return found
 
 
 def places_of(path: Any) -> dict[str, tuple[int, int]]:
@@ -481,24 +485,23 @@ def _mount(directory: str, options: str) -> None:
 
 
 def no_permission(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
-    """The directory may not be written by this user."""
+    """The directory may not be written by this user (another one, if this one may everything)."""
     outcome = Outcome()
-    sample.save(directory, 1)
-    os.chmod(directory, 0o555)
+    with tempfile.TemporaryDirectory() as place:
+        sample.save(place, 1)
+        os.chmod(place, 0o555)
 
-    def body() -> None:
-        if os.getuid() == 0:
-            os.setgid(65534)
-            os.setuid(65534)
-        _refused(sample, directory, errno.EACCES)
-        check(sample, directory, 1, leftovers=False)
+        def body() -> None:
+            if os.getuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            _refused(sample, place, errno.EACCES)
+            check(sample, place, 1, leftovers=False)
 
-    try:
         for _ in range(tries):
             with outcome.attempt("no permission"):
                 expect(in_child(body) == 0, "not refused in the promised way")
-    finally:
-        os.chmod(directory, 0o755)
+        os.chmod(place, 0o755)
     return outcome
 
 
@@ -726,6 +729,83 @@ def ending(function: Callable[[], object], memory: int = MEMORY, patience: int =
     with open(heard, "rb") as pipe:
         said = pipe.read().decode()
     return "hang" if code == -signal.SIGALRM else "crash" if code else said
+
+
+def damage(path: Any, bits: list[tuple[int, int]]) -> list[str]:
+    """Flip one bit after the other in a file, each on its own; return what was not survived.
+
+    A reader must find the damage, or read the same arrays; it must not crash, hang or take memory
+    without bound.
+
+    Args:
+        path: A whole file of ours.
+        bits: Which bits, as (byte, bit).
+    """
+    code = f"import faults_support as f; f.report_damage({str(path)!r}, {bits!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", "exec(__import__('sys').stdin.read())"],
+        input=code,
+        cwd=os.path.dirname(__file__),
+        capture_output=True,
+        text=True,
+        timeout=3600,
+    )
+    assert done.returncode == 0, done.stderr
+    lost: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return lost
+
+
+def report_damage(path: str, bits: list[tuple[int, int]]) -> None:
+    """Print what `damage` returns; a process serves until it dies of a bit."""
+    content, expected = pathlib.Path(path).read_bytes(), read(path)
+    position = mmap.mmap(-1, 8)
+    lost: list[str] = []
+
+    def serve(start: int, told: int) -> None:
+        for index in range(start, len(bits)):
+            position[:] = index.to_bytes(8, "little")
+            signal.alarm(PATIENCE // 4)
+            changed = bytearray(content)
+            byte, bit = bits[index]
+            changed[byte] ^= 1 << bit
+            pathlib.Path(path).write_bytes(changed)
+            problem = _problem(path, expected)
+            if problem:
+                os.write(told, f"byte {byte}, bit {bit}: {problem}\n".encode())
+
+    start = 0
+    while start < len(bits):
+        heard, told = os.pipe()
+        code = in_child(lambda: serve(start, told))  # noqa: B023
+        os.close(told)
+        with open(heard) as pipe:
+            lost += pipe.read().splitlines()
+        if code == 0:
+            break
+        index = int.from_bytes(position[:], "little")
+        byte, bit = bits[index]
+        ending = "hang" if code == -signal.SIGALRM else f"crash ({code})"
+        lost.append(f"byte {byte}, bit {bit}: {ending}")
+        start = index + 1
+    print(json.dumps(lost))
+
+
+def _problem(path: str, expected: dict[str, np.ndarray]) -> str:
+    """Return what is wrong with how a damaged file is read, an empty text if nothing is."""
+    try:
+        verify.verify_checkpoint(path)
+    except (errors.CheckpointCorruptError, errors.CheckpointSchemaError):
+        return ""
+    except Exception as error:
+        return f"raised {error!r}"
+    try:
+        found = read(path)
+    except Exception as error:
+        return f"verified, but cannot be read: {error!r}"
+    same = {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
+    return "" if same else "verified, but reads as something else"
 
 
 def _address_space() -> int:

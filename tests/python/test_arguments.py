@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+
 from kerascheckpoint import CheckpointWarning, arguments
 
 

@@ -10,9 +10,10 @@ import warnings
 from datetime import timedelta
 
 import keras
-import kerascheckpoint
 import numpy as np
 import pytest
+
+import kerascheckpoint
 import training
 from kerascheckpoint import (
     CheckpointNameError,

@@ -6,6 +6,7 @@ import pathlib
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 import training
 from kerascheckpoint import (
     CheckpointWarning,

@@ -6,6 +6,7 @@ import math
 from datetime import datetime, timedelta, timezone
 
 import pytest
+
 from kerascheckpoint import CheckpointInfo, checkpoint_info
 
 NOON = datetime(2030, 1, 2, 12, tzinfo=timezone.utc)

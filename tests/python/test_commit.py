@@ -4,8 +4,8 @@ import errno
 import os
 
 import pytest
-import training
 
+import training
 from kerascheckpoint import CheckpointWriteError, commit
 
 

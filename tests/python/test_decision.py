@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from kerascheckpoint import CheckpointWarning, decision
 from kerascheckpoint.decision import Decision
 from kerascheckpoint.monitor import Reading

@@ -2,8 +2,9 @@
 
 import pickle
 
-import kerascheckpoint
 import pytest
+
+import kerascheckpoint
 
 NAMES = [name for name in kerascheckpoint.__all__ if name.endswith("Error")]
 

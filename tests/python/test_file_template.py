@@ -7,6 +7,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+
 from kerascheckpoint import CheckpointNameError
 from kerascheckpoint.file_template import FileTemplate, check_suffix
 

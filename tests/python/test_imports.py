@@ -4,8 +4,9 @@ import ast
 import pathlib
 import sys
 
-import kerascheckpoint
 import pytest
+
+import kerascheckpoint
 import training
 
 PACKAGE = pathlib.Path(kerascheckpoint.__file__).parent

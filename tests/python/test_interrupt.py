@@ -7,6 +7,7 @@ import signal
 import threading
 
 import pytest
+
 from kerascheckpoint import CheckpointWarning
 from kerascheckpoint.interrupt import InterruptWatch
 

@@ -7,6 +7,7 @@ compares the files. Where ours departs from Keras on purpose, `test_callback.py`
 import keras
 import numpy as np
 import pytest
+
 import training
 from kerascheckpoint import ModelCheckpoint
 from training import Script, train

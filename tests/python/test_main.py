@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 import training
 from kerascheckpoint.__main__ import main
 

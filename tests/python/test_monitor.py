@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+
 from kerascheckpoint import monitor
 
 INF, NAN = math.inf, math.nan

@@ -7,6 +7,7 @@ import sys
 
 import keras
 import pytest
+
 import training
 
 START = {

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from kerascheckpoint.ranking import Ranking
 
 

@@ -11,6 +11,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+
 import training
 from kerascheckpoint import (
     CheckpointCorruptError,

@@ -1,9 +1,10 @@
 """`restore_checkpoint`: all of a file's state comes back, or an error and nothing is changed."""
 
 import keras
-import kinds_of_model
 import numpy as np
 import pytest
+
+import kinds_of_model
 import training
 from kerascheckpoint import (
     CheckpointCorruptError,

@@ -8,6 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+
 import training
 from kerascheckpoint import (
     CheckpointMismatchError,

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from kerascheckpoint.retention import KeptFile, Retention
 
 

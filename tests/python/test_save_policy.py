@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from kerascheckpoint import save_policy
 from kerascheckpoint.save_policy import EveryBatches, EveryEpoch, EveryInterval
 

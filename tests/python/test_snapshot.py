@@ -5,9 +5,10 @@ import zipfile
 
 import h5py
 import keras
-import kinds_of_model
 import numpy as np
 import pytest
+
+import kinds_of_model
 import training
 from kerascheckpoint import ModelCheckpoint, reader, verify_checkpoint
 from kerascheckpoint.saving import Saver

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
+
 from kerascheckpoint import adopt, reader
 
 STEPS = 4  # batches of an epoch of `samples()`

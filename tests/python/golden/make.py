@@ -7,6 +7,7 @@ import pathlib
 
 import keras
 import numpy as np
+
 from kerascheckpoint import ModelCheckpoint
 from kerascheckpoint.record import SCHEMA
 
