@@ -199,7 +199,8 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count, where nothing needs the ends of batches."""
         if not self._needs_batches:
-            self._run.progress.begin_batch(batch, self._run.span)
+            is_drawn = keras_compat.DRAWS_BEFORE_BATCH_BEGINS
+            self._run.progress.begin_batch(batch, self._run.span, is_drawn=is_drawn)
 
     @property
     def on_train_batch_end(self) -> Callable[..., None]:

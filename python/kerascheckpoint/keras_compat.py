@@ -18,6 +18,9 @@ import numpy as np
 
 BACKEND: str = keras.config.backend()
 
+# Whether `fit` has a batch in its hands when it announces it; else it may find that there is none.
+DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
+
 
 class UnknownKerasError(Exception):
     """This Keras, or this use of it, is not known here: its own saving must do the work."""

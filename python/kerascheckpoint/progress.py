@@ -19,6 +19,7 @@ class Progress:
     last_batch: int = 0
     epoch_steps: int | None = None
     _begun: int = 0
+    _begun_is_sure: bool = False
     _before_epoch: int = 0
 
     @property
@@ -36,12 +37,14 @@ class Progress:
         self._close_epoch()
         self.epoch = epoch
 
-    def begin_batch(self, index: int, span: int) -> None:
+    def begin_batch(self, index: int, span: int, *, is_drawn: bool = False) -> None:
         """Up to `span` batches from `index` (from 0) on begin; the ones before are done.
 
-        For runs that see no batch's end. Data of unknown length begin one batch too many.
+        For runs that see no batch's end. Unless a batch is drawn before it begins, data of unknown
+        length begin one too many.
         """
         self.batch, self._begun = index, index + span
+        self._begun_is_sure = is_drawn
 
     def end_batch(self, index: int) -> None:
         """Batches up to `index` (from 0) of this epoch are done."""
@@ -66,6 +69,8 @@ class Progress:
     def _close_epoch(self) -> None:
         if self._begun and self.epoch_steps is not None:
             self.batch = min(self._begun, self.epoch_steps)
+        elif self._begun and self._begun_is_sure:
+            self.batch = self._begun
         if self.batch:
             self.last_batch = self.batch
         self._before_epoch += self.batch
