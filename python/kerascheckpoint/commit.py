@@ -40,7 +40,6 @@ class Staged:
         self.target = target
         directory, name = os.path.split(target)
         self.path, self.fd = _claim(directory, name)
-        _own.add(self.path)
 
     def sibling(self, suffix: str) -> str:
         """Return a second temporary name, for a writer that insists on a suffix of its own."""
@@ -54,15 +53,17 @@ class Staged:
         _flush_directory(os.path.dirname(self.target))
 
     def discard(self) -> None:
-        """Remove what was written; harmless after `publish`."""
-        if self.path in _own:
+        """Remove what was written; harmless after `publish`, and when done twice."""
+        for path in (self.path, *(self.sibling(suffix) for suffix in SUFFIXES)):
             with contextlib.suppress(OSError):
-                os.unlink(self.path)
-            self._release()
+                os.unlink(path)
+        self._release()
 
     def _release(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
         _own.discard(self.path)
-        os.close(self.fd)
 
 
 @contextlib.contextmanager
@@ -89,11 +90,12 @@ def publishing(path: str) -> Iterator[Staged]:
     except OSError as cause:
         raise write_error(path, cause) from cause
     finally:
-        if staged is not None:
-            staged.discard()
-            for suffix in SUFFIXES:
-                with contextlib.suppress(OSError):
-                    os.unlink(staged.sibling(suffix))
+        try:
+            if staged is not None:
+                staged.discard()
+        finally:  # once more, if Ctrl-C came in the middle of that
+            if staged is not None:
+                staged.discard()
 
 
 def write_error(path: str, cause: OSError) -> CheckpointWriteError:
@@ -132,14 +134,24 @@ def _stem(name: str) -> str:
 
 def _claim(directory: str, name: str) -> tuple[str, int]:
     os.stat(directory)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     while True:
-        temporary = f".{name[:40]}.{secrets.token_hex(6)}{MARK}"
-        path = os.path.join(directory, temporary)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-        # Somebody who looks for leftovers may have been quicker than the lock; then once more.
-        if _lock(fd) is not False and _is_same(fd, path):
-            return path, fd
-        os.close(fd)
+        path = os.path.join(directory, f".{name[:40]}.{secrets.token_hex(6)}{MARK}")
+        fd = -1
+        try:
+            _own.add(path)
+            fd = os.open(path, flags, 0o666)
+            # Somebody who looks for leftovers may have been quicker than the lock; then once more.
+            if _lock(fd) is not False and _is_same(fd, path):
+                return path, fd
+            os.close(fd)
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+                os.unlink(path)
+            _own.discard(path)
+            raise
+        _own.discard(path)
 
 
 def _lock(fd: int) -> bool | None:

@@ -36,6 +36,8 @@ def check_target(template: FileTemplate, model_size: int) -> None:
         raise write_error(template.text, error) from error
     for folder in _folders(template):
         remove_leftovers(folder)
+    if template.only_path is not None and os.path.islink(template.only_path):
+        remove_leftovers(os.path.dirname(os.path.realpath(template.only_path)))
     if free < model_size:
         warn(
             f"{directory!r} has {free:,} bytes free and one checkpoint takes about "

@@ -29,6 +29,7 @@ from .errors import (
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
 
 TEXT_LIMIT = 1 << 28  # bytes of the largest metadata.json that is taken for one
+_RECORD_WITHIN = 1 << 16  # bytes from the start in which our layout begins the record
 _DEPTH_LIMIT = 200  # of nested groups
 
 
@@ -154,9 +155,17 @@ def _read_fields(file: BinaryIO, path: str) -> tuple[dict[str, Any] | None, str 
         if not path.endswith(WEIGHTS_SUFFIX) and "model_weights" not in h5_file:
             raise CheckpointCorruptError("it holds no Keras model")
         text = h5_file.attrs.get(record.KEY)
+        if text is None and _has_lost_record(file):
+            raise CheckpointCorruptError("its record is there and cannot be reached")
         version = h5_file.attrs.get("keras_version")
     fields = None if text is None else record.decode(_parsed(text))
     return fields, version if isinstance(version, str) else None
+
+
+def _has_lost_record(file: BinaryIO) -> bool:
+    """Tell whether a file that looks like a stock one has our record in it, but cut off."""
+    file.seek(0)
+    return record.BEGIN in file.read(_RECORD_WITHIN)
 
 
 def _info(
@@ -218,6 +227,7 @@ def weights_of(file: BinaryIO, path: str) -> Iterator[tuple[Region, h5py.File]]:
     if path.endswith(MODEL_SUFFIX):
         with zipfile.ZipFile(file) as archive:
             member = stored_member(archive, WEIGHTS)
+            archive.open(member).close()  # compares the member's own header with the directory
         file.seek(member.header_offset)
         header = file.read(30)
         start = member.header_offset + 30

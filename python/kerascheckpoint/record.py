@@ -18,6 +18,7 @@ from .errors import CheckpointCorruptError, CheckpointSchemaError
 
 KEY = "kerascheckpoint"
 SCHEMA = 1
+BEGIN = b'{"schema":'  # of the text that `dumps` makes of a record
 
 _REQUIRED: dict[str, type | types.UnionType] = {
     "epoch": int,

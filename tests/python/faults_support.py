@@ -53,7 +53,7 @@ FIELDS = {
     "template": "x",
 }
 MEMORY = 1 << 30  # bytes that a process may take for one hostile file
-PATIENCE = 60  # seconds after which a process that reads one small file hangs
+PATIENCE = 30  # seconds after which a process that reads one small file hangs
 
 
 # Small checkpoints without Keras -----------------------------------------------------------------
@@ -764,7 +764,7 @@ def report_damage(path: str, bits: list[tuple[int, int]]) -> None:
     def serve(start: int, told: int) -> None:
         for index in range(start, len(bits)):
             position[:] = index.to_bytes(8, "little")
-            signal.alarm(PATIENCE // 4)
+            signal.alarm(PATIENCE)
             changed = bytearray(content)
             byte, bit = bits[index]
             changed[byte] ^= 1 << bit
