@@ -1,8 +1,8 @@
 """One thread that writes accepted saves in their order: one in the works and one waiting."""
 
 import atexit
-import contextlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -106,8 +106,7 @@ def _report_failures() -> None:
     for future in list(_open):
         error = future.exception()
         if error is not None:
-            with contextlib.suppress(Exception):
-                warn(str(error))
+            print(f"kerascheckpoint: {error}", file=sys.stderr)
 
 
 atexit.register(_report_failures)
