@@ -55,8 +55,9 @@
 #'   - A model with several outputs puts the output's name and `_` in front.
 #'   - In doubt, look at `names(history$metrics)` after
 #'     `history <- model |> fit(...)`.
-#' @param verbose `0` for silence, `1` for a message whenever the callback does
-#'   something: which epoch, which metric, from what to what, and the path.
+#' @param verbose `0` (or `FALSE`) for silence, `1` (or `TRUE`) for a message
+#'   whenever the callback does something: which epoch, which metric, from what to
+#'   what, and the path.
 #' @param save_best_only `TRUE`: save only when the model is better than every
 #'   one before, by `monitor`; the best file is not overwritten by a worse model.
 #'   If `filepath` has no formatting options, each better model replaces the one
@@ -191,19 +192,13 @@ callback_model_checkpoint <- function(filepath,
                                       save_on_interrupt = FALSE,
                                       on_save_error = c("raise", "warn")) {
   check_no_more_arguments(...)
-  if (missing(filepath)) {
-    abort("`filepath` is missing: it says where to save.", class = "kerascheckpoint_argument_error",
-          argument = "filepath")
-  }
+  check_present(missing(filepath), "filepath", "the path to save to, as a string or an fs::path")
   save_weights_only <- check_flag(save_weights_only, "save_weights_only")
   resume <- check_flag(resume, "resume")
-  if (missing(on_save_error)) {
-    on_save_error <- "raise"
-  }
   arguments <- list(
     filepath = check_filepath(filepath, save_weights_only, resume),
     monitor = check_string(monitor, "monitor"),
-    verbose = check_whole(verbose, "verbose", lower = 0L),
+    verbose = check_verbose(verbose),
     save_best_only = check_flag(save_best_only, "save_best_only"),
     save_weights_only = save_weights_only,
     mode = check_choice(mode, "mode", c("auto", "min", "max")),
@@ -215,7 +210,7 @@ callback_model_checkpoint <- function(filepath,
     save_on_background = check_flag(save_on_background, "save_on_background"),
     resume = resume,
     save_on_interrupt = check_flag(save_on_interrupt, "save_on_interrupt"),
-    on_save_error = check_choice(on_save_error, "on_save_error", c("raise", "warn"))
+    on_save_error = check_on_save_error(on_save_error)
   )
   new_model_checkpoint(arguments)
 }

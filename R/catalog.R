@@ -76,7 +76,7 @@
 #' verify_checkpoint(latest_checkpoint(run))$epoch
 #' @export
 list_checkpoints <- function(filepath) {
-  path <- check_place(filepath)
+  path <- check_place(missing(filepath), filepath)
   found <- with_python_conditions(core("catalog", convert = FALSE)$list_checkpoints(path))
   new_checkpoint_list(found)
 }
@@ -84,14 +84,14 @@ list_checkpoints <- function(filepath) {
 #' @rdname list_checkpoints
 #' @export
 latest_checkpoint <- function(filepath) {
-  path <- check_place(filepath)
+  path <- check_place(missing(filepath), filepath)
   with_python_conditions(core("catalog")$latest_checkpoint(path))$path
 }
 
 #' @rdname list_checkpoints
 #' @export
 best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
-  path <- check_place(filepath)
+  path <- check_place(missing(filepath), filepath)
   if (!is.null(monitor)) {
     monitor <- check_string(monitor, "monitor")
   }
@@ -106,6 +106,7 @@ best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
 #' @rdname list_checkpoints
 #' @export
 verify_checkpoint <- function(path) {
+  check_present(missing(path), "path", "the path of a checkpoint")
   path <- check_file(path)
   info <- with_python_conditions(core("verify", convert = FALSE)$verify_checkpoint(path))
   new_checkpoint_list(list(info))
@@ -113,14 +114,25 @@ verify_checkpoint <- function(path) {
 
 # A directory, a template or a file. Only of a template are braces placeholders,
 # so what exists as it stands is taken as it stands.
-check_place <- function(filepath, call = rlang::caller_env()) {
+check_place <- function(is_missing, filepath, call = rlang::caller_env()) {
+  accepted <- "a directory, a template or a file, as a string or an fs::path"
+  check_present(is_missing, "filepath", accepted, call)
   path <- check_file(filepath, "filepath", call)
-  if (file.exists(path)) path else absolute_path(filepath, template = TRUE)
+  if (file.exists(path)) {
+    return(path)
+  }
+  problem <- template_problem(filepath)
+  if (!is.null(problem)) {
+    abort_argument("filepath", filepath, accepted_templates, paste0("`filepath` ", problem, "."),
+                   call = call)
+  }
+  absolute_path(filepath, template = TRUE)
 }
 
 check_file <- function(path, argument = "path", call = rlang::caller_env()) {
   if (!checkmate::test_string(path, min.chars = 1L)) {
     abort_argument(argument, path, "one path, as a string or an fs::path", call = call)
   }
+  check_mounted(path, argument, call)
   absolute_path(path)
 }

@@ -39,12 +39,7 @@ plot.checkpoint_list <- function(x, metric = NULL, ...) {
 checkpoint_picture <- function(x, metric, call = rlang::caller_env()) {
   best <- best_row(x)
   monitor <- x$monitor[best]
-  if (is.null(metric)) {
-    metric <- if (is.na(best)) c(metric_names(x), NA)[[1L]] else monitor
-  } else if (!metric %in% c(metric_names(x), monitor)) {
-    known <- paste0("\"", metric_names(x), "\"", collapse = ", ")
-    abort_argument("metric", metric, paste("a metric of these files:", known), call = call)
-  }
+  metric <- metric_to_plot(x, metric, monitor, call)
   # A monitored value may be known although the logs do not hold it.
   value <- if (identical(metric, monitor)) {
     ifelse(x$monitor %in% metric, x$value, NA)
@@ -61,10 +56,7 @@ checkpoint_picture <- function(x, metric, call = rlang::caller_env()) {
   points$is_best <- seq_along(value) == if (identical(metric, monitor)) best else 0L
   points <- points[!is.na(points$at) & !is.na(points$value), ]
   if (nrow(points) == 0L) {
-    abort(
-      c("There is nothing to plot.", i = "No file says both an epoch and a value of a metric."),
-      class = "kerascheckpoint_argument_error", argument = "x", call = call
-    )
+    abort_nothing_to_plot(call)
   }
   directory <- common_directory(x$path)
   list(
@@ -81,14 +73,26 @@ checkpoint_picture <- function(x, metric, call = rlang::caller_env()) {
   )
 }
 
-metric_names <- function(x) {
-  fixed <- names(checkpoint_list_from_json("[]"))
-  sub("^metric_", "", setdiff(names(x), fixed))
+# The one that was asked for, or the monitored one, or any that there is.
+metric_to_plot <- function(x, metric, monitor, call) {
+  known <- metric_names(x)
+  if (is.null(metric)) {
+    choices <- c(monitor[!is.na(monitor)], known)
+    return(if (length(choices)) choices[[1L]] else abort_nothing_to_plot(call))
+  }
+  metric <- check_string(metric, "metric", call = call)
+  if (!metric %in% c(known, monitor)) {
+    listed <- paste0("\"", known, "\"", collapse = ", ")
+    abort_argument("metric", metric, paste("a metric of these files:", listed), call = call)
+  }
+  metric
 }
 
-metric_values <- function(x, metric) {
-  name <- intersect(c(paste0("metric_", metric), metric), setdiff(names(x), "value"))
-  if (length(name)) as.double(x[[name[[1L]]]]) else rep(NA_real_, nrow(x))
+abort_nothing_to_plot <- function(call) {
+  abort(
+    c("There is nothing to plot.", i = "No file says both an epoch and a value of a metric."),
+    class = "kerascheckpoint_argument_error", argument = "x", call = call
+  )
 }
 
 partner_of <- function(metric) {

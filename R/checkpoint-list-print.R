@@ -8,7 +8,7 @@
 #' was saved, and its size. `summary()` counts.
 #'
 #' @param x,object A `checkpoint_list`, from [list_checkpoints()].
-#' @param n A whole number: print so many of the newest files.
+#' @param n A whole number: print so many of the newest files; `Inf` for all.
 #' @param ... Not used.
 #'
 #' @returns `print()`: `x`, invisibly. `summary()`: a list of class
@@ -40,18 +40,23 @@ print.checkpoint_list <- function(x, n = 20L, ...) {
   directory <- common_directory(x$path)
   cat(count(nrow(x), "checkpoint"), ", ", format_bytes(sum(x$size)), ", in ", directory, "\n\n",
       sep = "")
-  shown <- utils::tail(seq_len(nrow(x)), check_whole(n, "n", lower = 1L))
-  writeLines(format_table(display_columns(x, directory)[shown, , drop = FALSE]))
+  shown <- utils::tail(seq_len(nrow(x)), check_rows(n))
+  columns <- display_columns(x, directory)[shown, , drop = FALSE]
+  headings <- c(value = value_heading(x), saved = "saved (UTC)")[names(columns)]
+  writeLines(format_table(columns, ifelse(is.na(headings), names(columns), headings)))
   if (length(shown) < nrow(x)) {
     cat("(and ", nrow(x) - length(shown), " older; print(n = ", nrow(x), ") shows all)\n", sep = "")
   }
   invisible(x)
 }
 
+check_rows <- function(n, call = rlang::caller_env()) {
+  if (identical(n, Inf)) largest_integer else check_whole(n, "n", lower = 1L, call = call)
+}
+
 display_columns <- function(x, directory) {
   marks <- ifelse(x$best %in% TRUE, "*", "")
   marks[best_row(x)] <- "**"
-  monitors <- unique(x$monitor[!is.na(x$monitor)])
   columns <- data.frame(
     file = within_directory(x$path, directory),
     epoch = format_progress(x$epoch, x$batch),
@@ -61,17 +66,20 @@ display_columns <- function(x, directory) {
     saved = format(x$saved_at, "%Y-%m-%d %H:%M:%S"),
     size = format_bytes(x$size)
   )
-  if (length(monitors) == 1L) {
-    names(columns)[[3L]] <- monitors
-  } else if (length(monitors) > 1L) {
+  if (length(monitors_of(x)) > 1L) {
     columns <- cbind(columns[1:2], monitor = blank_na(x$monitor), columns[3:7])
   }
   columns[vapply(columns, function(column) any(nzchar(column)), NA)]
 }
 
+# The monitored metric itself, where all files have the same one.
+value_heading <- function(x) if (length(monitors_of(x)) == 1L) monitors_of(x) else "value"
+
+monitors_of <- function(x) unique(x$monitor[!is.na(x$monitor)])
+
 # One line per row however long it is: a path is never cut short or torn apart.
-format_table <- function(columns) {
-  cells <- Map(function(name, column) format(c(name, column)), names(columns), columns)
+format_table <- function(columns, headings) {
+  cells <- Map(function(heading, column) format(c(heading, column)), headings, columns)
   trimws(do.call(paste, c(unname(cells), sep = "  ")), "right")
 }
 

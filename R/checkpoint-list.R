@@ -7,6 +7,12 @@ new_checkpoint_list <- function(infos) {
   checkpoint_list_from_json(text)
 }
 
+# The columns that every list has, before those of the metrics.
+fixed_columns <- c(
+  "path", "epoch", "batch", "step", "monitor", "mode", "value", "best", "reason", "saved_at",
+  "size", "weights_only", "keras_version", "backend", "schema"
+)
+
 checkpoint_list_from_json <- function(text) {
   infos <- jsonlite::fromJSON(text, simplifyVector = FALSE)
   frame <- data.frame(
@@ -27,7 +33,7 @@ checkpoint_list_from_json <- function(text) {
     schema = column(infos, "schema", integer(1L)),
     stringsAsFactors = FALSE
   )
-  metrics <- metric_columns(lapply(infos, `[[`, "metrics"), taken = names(frame))
+  metrics <- metric_columns(lapply(infos, `[[`, "metrics"), taken = fixed_columns)
   frame[names(metrics)] <- metrics
   structure(frame, class = c("checkpoint_list", "data.frame"))
 }
@@ -50,9 +56,24 @@ as_type <- function(value, type, missing) {
 metric_columns <- function(metrics, taken) {
   names <- unique(unlist(lapply(metrics, names)))
   columns <- lapply(names, function(name) column(metrics, name, double(1L)))
-  free <- ifelse(names %in% taken, paste0("metric_", names), names)
-  names(columns) <- make.unique(c(taken, free))[length(taken) + seq_along(free)]
-  columns
+  clash <- names %in% taken
+  names[clash] <- paste0("metric_", names[clash])
+  # Of a metric `size` and one that is itself called `metric_size`, the latter gives way.
+  order <- order(!clash)
+  names[order] <- utils::tail(make.unique(c(taken, names[order])), length(names))
+  stats::setNames(columns, names)
+}
+
+# The metrics of a list by their own names, and the values of one.
+metric_names <- function(x) {
+  columns <- setdiff(names(x), fixed_columns)
+  bare <- sub("^metric_", "", columns)
+  ifelse(bare %in% fixed_columns, bare, columns)
+}
+
+metric_values <- function(x, metric) {
+  column <- if (metric %in% fixed_columns) paste0("metric_", metric) else metric
+  if (column %in% names(x)) as.double(x[[column]]) else rep(NA_real_, nrow(x))
 }
 
 # 2026-01-31T12:00:00.123456+00:00, as Python writes it, always in UTC.
@@ -63,24 +84,27 @@ as_utc <- function(text) {
 # ---- what print, summary and plot have in common ----
 
 # `[` may drop columns; what is left is then shown as an ordinary data frame.
-has_all_columns <- function(x) {
-  all(c(
-    "path", "epoch", "batch", "step", "monitor", "mode", "value", "best", "reason", "saved_at",
-    "size", "weights_only", "keras_version", "backend"
-  ) %in% names(x))
-}
+has_all_columns <- function(x) all(fixed_columns %in% names(x))
 
 # Row of the file with the best value of what the newest file monitored, NA if no
-# file has a rank. Of equal ones the oldest: the later ones were no improvement.
+# file has a rank: the one that `best_checkpoint()` names. Of equal ones the
+# oldest, for the later ones were no improvement; never one whose metrics are those
+# of an epoch that was cut short.
 best_row <- function(x) {
-  ranked <- which(!is.na(x$value) & !is.na(x$mode) & !is.na(x$monitor))
-  if (length(ranked) == 0L) {
+  monitored <- which(!is.na(x$monitor) & !is.na(x$schema))
+  if (length(monitored) == 0L) {
     return(NA_integer_)
   }
-  newest <- ranked[length(ranked)]
-  rivals <- ranked[x$monitor[ranked] == x$monitor[newest]]
-  pick <- if (x$mode[newest] == "max") which.max else which.min
-  rivals[pick(x$value[rivals])]
+  monitor <- x$monitor[max(monitored)]
+  modes <- x$mode[monitored][x$monitor[monitored] == monitor]
+  modes <- modes[!is.na(modes)]
+  values <- metric_values(x, monitor)
+  values[is.na(x$schema) | (x$reason %in% "interrupt" & !x$batch %in% 0L)] <- NA
+  if (length(modes) == 0L || all(is.na(values))) {
+    return(NA_integer_)
+  }
+  pick <- if (modes[length(modes)] == "max") which.max else which.min
+  pick(values)
 }
 
 # The directory all files share, and each file's path within it.

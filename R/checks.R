@@ -3,6 +3,15 @@
 
 largest_integer <- .Machine$integer.max
 
+check_present <- function(is_missing, argument, meaning, call = rlang::caller_env()) {
+  if (is_missing) {
+    abort(
+      c(sprintf("`%s` is missing.", argument), i = sprintf("`%s` takes %s.", argument, meaning)),
+      class = "kerascheckpoint_argument_error", argument = argument, call = call
+    )
+  }
+}
+
 check_string <- function(value, argument, call = rlang::caller_env()) {
   if (!checkmate::test_string(value, min.chars = 1L)) {
     abort_argument(argument, value, "one non-empty string", call = call)
@@ -35,6 +44,21 @@ check_whole <- function(value, argument, lower, null_ok = FALSE, call = rlang::c
   as.integer(value)
 }
 
+# TRUE and FALSE are habits of R's, and what Keras' own callback takes.
+check_verbose <- function(value, call = rlang::caller_env()) {
+  if (checkmate::test_flag(value)) {
+    return(as.integer(value))
+  }
+  check_whole(value, "verbose", lower = 0L, call = call)
+}
+
+# The whole vector of choices is what a function passes on that has the same
+# default as ours: its first element, as for `match.arg()`.
+check_on_save_error <- function(value, call = rlang::caller_env()) {
+  choices <- c("raise", "warn")
+  check_choice(if (identical(value, choices)) "raise" else value, "on_save_error", choices, call)
+}
+
 check_choice <- function(value, argument, choices, call = rlang::caller_env()) {
   if (!checkmate::test_string(value) || !tolower(value) %in% choices) {
     accepted <- paste0("one of ", paste0("\"", choices, "\"", collapse = ", "))
@@ -44,7 +68,7 @@ check_choice <- function(value, argument, choices, call = rlang::caller_env()) {
 }
 
 check_min_delta <- function(value, call = rlang::caller_env()) {
-  if (!checkmate::test_number(value, lower = 0, finite = TRUE)) {
+  if (is.object(value) || !checkmate::test_number(value, lower = 0, finite = TRUE)) {
     abort_argument("min_delta", value, "one finite number, 0 or larger", call = call)
   }
   as.double(value)
@@ -54,7 +78,7 @@ check_initial_value_threshold <- function(value, call = rlang::caller_env()) {
   if (is.null(value)) {
     return(NULL)
   }
-  if (!checkmate::test_number(value) || is.nan(value)) {
+  if (is.object(value) || !checkmate::test_number(value) || is.nan(value)) {
     abort_argument("initial_value_threshold", value, "one number, or NULL for no bar", call = call)
   }
   as.double(value)
@@ -63,7 +87,7 @@ check_initial_value_threshold <- function(value, call = rlang::caller_env()) {
 # "epoch", batches as an integer, or the seconds of an interval with class
 # "seconds", which become a Python timedelta once there is a Python.
 check_save_freq <- function(value, call = rlang::caller_env()) {
-  if (identical(value, "epoch")) {
+  if (checkmate::test_string(value) && value == "epoch") {
     return("epoch")
   }
   if (is_whole(value, lower = 1)) {

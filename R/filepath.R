@@ -19,6 +19,19 @@ absolute_path <- function(path, template = FALSE) {
 # A brace in the name of a directory that only we put in front is no placeholder.
 escape_braces <- function(path) gsub("([{}])", "\\1\\1", path)
 
+unescape_braces <- function(path) gsub("([{}])\\1", "\\1", path)
+
+# A URL would be taken for a relative path, and files land in a directory "s3:".
+check_mounted <- function(path, argument, call) {
+  if (grepl("^[A-Za-z][A-Za-z0-9+.-]+://", path)) {
+    abort_argument(
+      argument, path,
+      "a path on a mounted file system: mount the remote storage, or save locally and copy the file",
+      call = call
+    )
+  }
+}
+
 check_filepath <- function(filepath, save_weights_only, resume, call = rlang::caller_env()) {
   refuse <- function(headline, accepted) {
     abort_argument("filepath", filepath, accepted, headline = headline, call = call)
@@ -26,19 +39,14 @@ check_filepath <- function(filepath, save_weights_only, resume, call = rlang::ca
   if (!checkmate::test_string(filepath, min.chars = 1L)) {
     refuse(NULL, "one path, as a string or an fs::path")
   }
+  check_mounted(filepath, "filepath", call)
   check_suffix(filepath, save_weights_only, resume, refuse)
   problem <- template_problem(filepath)
   if (!is.null(problem)) {
-    refuse(
-      paste0("`filepath` ", problem, "."),
-      paste(
-        "named formatting options such as {epoch}, {epoch:02d} or {val_loss:.2f};",
-        "a brace that is part of a name is written twice"
-      )
-    )
+    refuse(paste0("`filepath` ", problem, "."), accepted_templates)
   }
   path <- absolute_path(filepath, template = TRUE)
-  if (dir.exists(path)) {
+  if (dir.exists(unescape_braces(path))) {
     refuse("`filepath` is an existing directory.", "the path of a file, or a template of one")
   }
   path
@@ -72,17 +80,37 @@ check_suffix <- function(filepath, save_weights_only, resume, refuse) {
   }
 }
 
+accepted_templates <- paste(
+  "named formatting options such as {epoch}, {epoch:02d} or {val_loss:.2f};",
+  "a brace that is part of a name is written twice"
+)
+
 # What is wrong with a template, in Python's format syntax; NULL if nothing is.
 template_problem <- function(template) {
   rest <- gsub("{{", "", template, fixed = TRUE)
   field <- "\\{[^{}]*\\}"
-  names <- sub("[!:].*$", "", gsub("[{}]", "", regmatches(rest, gregexpr(field, rest))[[1L]]))
-  if (any(grepl("^[0-9 ]*$", names))) {
+  fields <- gsub("[{}]", "", regmatches(rest, gregexpr(field, rest))[[1L]])
+  if (any(grepl("^[0-9 ]*([!:]|$)", fields))) {
     return("has a formatting option without a name")
   }
   rest <- gsub("}}", "", gsub(field, "", rest), fixed = TRUE)
   if (grepl("[{}]", rest)) {
     return("has a brace without its partner")
   }
+  if (any(grepl("^[^!:]*!(?![rsa](:|$))", fields, perl = TRUE))) {
+    return("has a conversion other than !r, !s and !a")
+  }
+  counters <- grep("^(epoch|batch|step)(:|$)", fields, value = TRUE)
+  unfit <- counters[!grepl(whole_number_format, sub("^[a-z]+:?", "", counters))]
+  if (length(unfit)) {
+    return(sprintf("has a format that suits no whole number, {%s}", unfit[[1L]]))
+  }
   NULL
 }
+
+# Python's formats of an integer: fill, sign, width, then a type of integers, or a
+# precision and a type of floats. (Of what a metric takes, Python is the judge.)
+whole_number_format <- paste0(
+  "^(.?[<>=^])?[-+ ]?z?#?0?[0-9]*[_,]?",
+  "([bcdnoxX]?|([.][0-9]+)?[eEfFgG%])$"
+)

@@ -42,6 +42,8 @@
 #' model |> fit(x, y, initial_epoch = checkpoint$epoch + 1, epochs = 4, verbose = 0)
 #' @export
 restore_checkpoint <- function(model, path) {
+  check_present(missing(model), "model", "a Keras model")
+  check_present(missing(path), "path", "the path of a checkpoint")
   if (!inherits(model, "keras.src.models.model.Model")) {
     abort_argument("model", model, "a Keras model")
   }

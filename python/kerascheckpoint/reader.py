@@ -163,9 +163,21 @@ def _read_fields(file: BinaryIO, path: str) -> tuple[dict[str, Any] | None, str 
 
 
 def _has_lost_record(file: BinaryIO) -> bool:
-    """Tell whether a file that looks like a stock one has our record in it, but cut off."""
+    """Tell whether a file that looks like a stock one has a whole record of ours, but cut off.
+
+    Stray pieces of one do not count: HDF5 may write what its memory held before into its gaps.
+    """
     file.seek(0)
-    return record.BEGIN in file.read(_RECORD_WITHIN)
+    place = file.read(_RECORD_WITHIN).find(record.BEGIN)
+    if place < 0:
+        return False
+    file.seek(place)
+    text = file.read(TEXT_LIMIT).decode(errors="replace")
+    try:
+        found = record.decode(json.JSONDecoder().raw_decode(text)[0])
+        return int(found["image"]["record_offset"]) == place
+    except (CheckpointError, KeyError, TypeError, ValueError, RecursionError):
+        return False
 
 
 def _info(
