@@ -8,8 +8,15 @@ background <- new.env(parent = emptyenv())
 finish_writing_at_exit <- function() {
   if (is.null(background$registered)) {
     background$registered <- TRUE
-    reg.finalizer(background, function(...) finish_writing(), onexit = TRUE)
+    reg.finalizer(background, function(...) end_session(), onexit = TRUE)
   }
+}
+
+# Python's own farewell is not heard under R, so what it would say is said here:
+# which files failed that nobody has asked about.
+end_session <- function() {
+  finish_writing()
+  try(core("background")$`_report_failures`(), silent = TRUE)
 }
 
 finish_writing <- function() {

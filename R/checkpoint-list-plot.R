@@ -37,23 +37,16 @@ plot.checkpoint_list <- function(x, metric = NULL, ...) {
 
 # What is to be seen, whatever draws it.
 checkpoint_picture <- function(x, metric, call = rlang::caller_env()) {
-  best <- best_row(x)
-  monitor <- x$monitor[best]
-  metric <- metric_to_plot(x, metric, monitor, call)
-  # A monitored value may be known although the logs do not hold it.
-  value <- if (identical(metric, monitor)) {
-    ifelse(x$monitor %in% metric, x$value, NA)
-  } else {
-    metric_values(x, metric)
-  }
+  best <- best_of(x)
+  metric <- metric_to_plot(x, metric, best$monitor, call)
   axis <- progress_axis(x)
   points <- data.frame(
-    at = axis$at, value = value,
+    at = axis$at, value = metric_values(x, metric),
     partner = metric_values(x, partner_of(metric)),
     best = factor(ifelse(x$best %in% TRUE, "best so far", "not the best"),
                   c("best so far", "not the best"))
   )
-  points$is_best <- seq_along(value) == if (identical(metric, monitor)) best else 0L
+  points$is_best <- seq_len(nrow(x)) %in% if (metric %in% best$monitor) best$row
   points <- points[!is.na(points$at) & !is.na(points$value), ]
   if (nrow(points) == 0L) {
     abort_nothing_to_plot(call)
@@ -67,9 +60,9 @@ checkpoint_picture <- function(x, metric, call = rlang::caller_env()) {
     title = paste(metric, "at each checkpoint"),
     subtitle = paste0(
       count(nrow(x), "file"), " in ", basename(directory), "/",
-      if (!is.na(best)) paste0(", best: ", within_directory(x$path[best], directory))
+      if (!is.na(best$row)) paste0(", best: ", within_directory(x$path[best$row], directory))
     ),
-    mode = x$mode[best]
+    mode = best$mode
   )
 }
 
@@ -114,15 +107,22 @@ progress_axis <- function(x) {
 
 best_label <- function(best) paste("best:", format(signif(best$value, 4L)))
 
+# Which part of the label stands over its point, so that it stays within the plot.
+label_side <- function(points) {
+  width <- diff(range(points$at))
+  position <- (points$at[points$is_best] - min(points$at)) / width
+  if (length(position) == 0L || width == 0) {
+    return(.5)
+  }
+  if (position > .85) 1 else if (position < .15) 0 else .5
+}
+
 draw_with_ggplot2 <- function(picture) {
   .data <- rlang::.data
   points <- picture$points
   best <- points[points$is_best, ]
-  # The label stands where other runs of the curve rarely are: above a minimum,
-  # below a maximum, and never across the edge of the plot.
+  # The label stands where the curve rarely is: above a minimum, below a maximum.
   above <- !identical(picture$mode, "max")
-  position <- if (nrow(best)) (best$at - min(points$at)) / max(1e-9, diff(range(points$at)))
-  side <- if (isTRUE(position > .85)) 1 else if (isTRUE(position < .15)) 0 else .5
   plot <- ggplot2::ggplot(points, ggplot2::aes(.data$at, .data$value))
   if (nrow(points) > 1L) {
     if (!is.null(picture$partner)) {
@@ -136,7 +136,7 @@ draw_with_ggplot2 <- function(picture) {
   plot +
     ggplot2::geom_label(
       data = best, label = best_label(best), colour = plot_best, fontface = "bold",
-      vjust = if (above) -.7 else 1.7, hjust = side, size = 3.8, label.size = 0,
+      vjust = if (above) -.7 else 1.7, hjust = label_side(points), size = 3.8, label.size = 0,
       fill = "white", alpha = .85, label.padding = ggplot2::unit(.15, "lines")
     ) +
     ggplot2::geom_point(
@@ -181,8 +181,8 @@ draw_with_base_graphics <- function(picture) {
                    bg = ifelse(points$best == "best so far", plot_accent, "white"))
   if (nrow(best)) {
     graphics::points(best$at, best$value, pch = 21, cex = 2.4, lwd = 2, col = plot_best)
-    graphics::text(best$at, best$value, best_label(best), font = 2, col = plot_best,
-                   pos = if (identical(picture$mode, "max")) 1 else 3, offset = 1, xpd = NA)
+    graphics::text(best$at, best$value, best_label(best), font = 2, col = plot_best, xpd = NA,
+                   adj = c(label_side(points), if (identical(picture$mode, "max")) 2.2 else -1.2))
   }
   draw_base_legend(picture)
 }
@@ -194,7 +194,7 @@ draw_base_legend <- function(picture) {
     x = mean(graphics::par("usr")[1:2]), y = graphics::grconvertY(0.01, "nfc", "user"),
     xjust = .5, yjust = 0, xpd = NA, bty = "n", horiz = TRUE, legend = entries,
     text.width = 1.15 * max(graphics::strwidth(entries)),
-    pch = c(21, 21, NA)[shown], lty = c(NA, NA, 5)[shown],
+    pch = c(21, 21, NA)[shown], lty = c(0, 0, 5)[shown],
     pt.bg = c(plot_accent, "white", NA)[shown],
     col = c(plot_accent, plot_accent, plot_muted)[shown]
   )

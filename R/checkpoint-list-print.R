@@ -37,10 +37,10 @@ print.checkpoint_list <- function(x, n = 20L, ...) {
     cat("No checkpoints.\n")
     return(invisible(x))
   }
+  shown <- utils::tail(seq_len(nrow(x)), check_rows(n))
   directory <- common_directory(x$path)
   cat(count(nrow(x), "checkpoint"), ", ", format_bytes(sum(x$size)), ", in ", directory, "\n\n",
       sep = "")
-  shown <- utils::tail(seq_len(nrow(x)), check_rows(n))
   columns <- display_columns(x, directory)[shown, , drop = FALSE]
   headings <- c(value = value_heading(x), saved = "saved (UTC)")[names(columns)]
   writeLines(format_table(columns, ifelse(is.na(headings), names(columns), headings)))
@@ -56,7 +56,7 @@ check_rows <- function(n, call = rlang::caller_env()) {
 
 display_columns <- function(x, directory) {
   marks <- ifelse(x$best %in% TRUE, "*", "")
-  marks[best_row(x)] <- "**"
+  marks[best_of(x)$row] <- "**"
   columns <- data.frame(
     file = within_directory(x$path, directory),
     epoch = format_progress(x$epoch, x$batch),
@@ -95,17 +95,17 @@ count <- function(n, noun) paste0(n, " ", noun, if (n == 1L) "" else "s")
 #' @rdname print.checkpoint_list
 #' @export
 summary.checkpoint_list <- function(object, ...) {
-  best <- best_row(object)
+  best <- best_of(object)
   structure(
     list(
       files = nrow(object),
       bytes = sum(object$size),
       epochs = known_range(object$epoch),
       saved_at = known_range(object$saved_at),
-      monitor = object$monitor[best],
-      mode = object$mode[best],
-      best_value = object$value[best],
-      best = if (is.na(best)) NULL else object[best, ],
+      monitor = best$monitor,
+      mode = best$mode,
+      best_value = best$value,
+      best = if (is.na(best$row)) NULL else object[best$row, ],
       latest = if (nrow(object) == 0L) NULL else object[nrow(object), ],
       keras_versions = sort(unique(object$keras_version)),
       backends = sort(unique(object$backend))

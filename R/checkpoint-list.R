@@ -86,25 +86,21 @@ as_utc <- function(text) {
 # `[` may drop columns; what is left is then shown as an ordinary data frame.
 has_all_columns <- function(x) all(fixed_columns %in% names(x))
 
-# Row of the file with the best value of what the newest file monitored, NA if no
-# file has a rank: the one that `best_checkpoint()` names. Of equal ones the
-# oldest, for the later ones were no improvement; never one whose metrics are those
-# of an epoch that was cut short.
-best_row <- function(x) {
-  monitored <- which(!is.na(x$monitor) & !is.na(x$schema))
-  if (length(monitored) == 0L) {
-    return(NA_integer_)
+# The file that `best_checkpoint()` names: its row, by what, in which direction and
+# with which value; all NA if no file has a rank. It goes by what the newest file
+# monitored; of equal ones it is the oldest, for the later ones were no
+# improvement; it is never one whose metrics are those of an epoch cut short.
+best_of <- function(x) {
+  ours <- !is.na(x$schema)
+  monitor <- utils::tail(x$monitor[ours & !is.na(x$monitor)], 1L)
+  mode <- utils::tail(x$mode[ours & x$monitor %in% monitor & !is.na(x$mode)], 1L)
+  values <- if (length(mode)) metric_values(x, monitor)
+  values[!ours | (x$reason %in% "interrupt" & !x$batch %in% 0L)] <- NA
+  if (all(is.na(values))) {
+    return(list(row = NA_integer_, monitor = NA_character_, mode = NA_character_, value = NA_real_))
   }
-  monitor <- x$monitor[max(monitored)]
-  modes <- x$mode[monitored][x$monitor[monitored] == monitor]
-  modes <- modes[!is.na(modes)]
-  values <- metric_values(x, monitor)
-  values[is.na(x$schema) | (x$reason %in% "interrupt" & !x$batch %in% 0L)] <- NA
-  if (length(modes) == 0L || all(is.na(values))) {
-    return(NA_integer_)
-  }
-  pick <- if (modes[length(modes)] == "max") which.max else which.min
-  pick(values)
+  row <- if (mode == "max") which.max(values) else which.min(values)
+  list(row = row, monitor = monitor, mode = mode, value = values[[row]])
 }
 
 # The directory all files share, and each file's path within it.

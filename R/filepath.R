@@ -26,7 +26,7 @@ check_mounted <- function(path, argument, call) {
   if (grepl("^[A-Za-z][A-Za-z0-9+.-]+://", path)) {
     abort_argument(
       argument, path,
-      "a path on a mounted file system: mount the remote storage, or save locally and copy the file",
+      "a path on a mounted file system: mount the remote storage, or save locally and copy it",
       call = call
     )
   }

@@ -53,7 +53,7 @@ plot_history <- function(x, ...) {
 plot_history_ggplot2 <- function(frame) {
   .data <- rlang::.data
   ggplot2::ggplot(frame, ggplot2::aes(.data$epoch, .data$value, colour = .data$data)) +
-    ggplot2::geom_line(na.rm = TRUE) +
+    (if (max(0L, frame$epoch) > 1L) ggplot2::geom_line(na.rm = TRUE)) +
     ggplot2::geom_point(na.rm = TRUE, size = 1.4) +
     ggplot2::facet_grid(rows = ggplot2::vars(.data$metric), scales = "free_y", switch = "y") +
     ggplot2::scale_x_continuous(breaks = whole_breaks) +
@@ -65,16 +65,18 @@ plot_history_ggplot2 <- function(frame) {
 
 plot_history_base <- function(frame) {
   metrics <- levels(frame$metric)
-  kept <- graphics::par(mfrow = c(length(metrics), 1L), mar = c(4, 4, 2, 1), las = 1, bty = "l")
+  kept <- graphics::par(mfrow = c(length(metrics), 1L), mar = c(4, 5, 2, 1), las = 1, bty = "l")
   on.exit(graphics::par(kept))
   colours <- c(training = plot_muted, validation = plot_accent)
   for (metric in metrics) {
     shown <- frame[frame$metric == metric, ]
-    plot(shown$epoch, shown$value, type = "n", xlab = "epoch", ylab = metric)
-    for (name in intersect(names(colours), shown$data)) {
+    plot(shown$epoch, shown$value, type = "n", xlab = "epoch", ylab = "")
+    graphics::title(ylab = metric, line = 3.8)
+    drawn <- intersect(names(colours), shown$data)
+    for (name in drawn) {
       part <- shown[shown$data == name, ]
       graphics::lines(part$epoch, part$value, type = "o", pch = 16, col = colours[[name]])
     }
-    graphics::legend("topright", names(colours), col = colours, pch = 16, lty = 1, bty = "n")
+    graphics::legend("topright", drawn, col = colours[drawn], pch = 16, lty = 1, bty = "n")
   }
 }

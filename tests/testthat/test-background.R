@@ -36,3 +36,28 @@ test_that("accepted files are finished when the session ends after a failed fit(
   }, directory)
   expect_identical(list_checkpoints(directory)$epoch, 1:2)
 })
+
+test_that("a file that failed, and that nobody asked about, is named when the session ends", {
+  skip_without_keras()
+  directory <- local_directory()
+  seen <- in_new_session(function(directory) {
+    library(kerascheckpoint)
+    model <- keras_model_sequential(input_shape = 2) |>
+      layer_dense(1) |>
+      compile(loss = "mse", optimizer = "sgd")
+    saving <- callback_model_checkpoint(file.path(directory, "{epoch}", "a.keras"),
+                                        monitor = "loss", save_on_background = TRUE)
+    failing <- reticulate::py_run_string(paste(
+      "import keras",
+      "class Failing(keras.callbacks.Callback):",
+      "    def on_epoch_end(self, epoch, logs=None):",
+      "        raise ZeroDivisionError",
+      sep = "\n"
+    ))$Failing()
+    writeLines("no directory", file.path(directory, "1"))
+    try(model |> fit(matrix(1, 4, 2), matrix(1, 4, 1), epochs = 1, verbose = 0,
+                     callbacks = list(saving, failing)), silent = TRUE)
+    NULL
+  }, directory)
+  expect_match(seen$output, "could not write.*1/a[.]keras", all = FALSE)
+})

@@ -47,7 +47,7 @@ test_that("a difftime is a timedelta", {
 
 test_that("a refusal of Python's is a refused argument, too", {
   skip_without_keras()
-  path <- file.path(local_directory(), "{epoch:zz}.keras")
+  path <- file.path(local_directory(), "{epoch:z}.keras")
   expect_error(callback_model_checkpoint(path), class = "kerascheckpoint_argument_error")
 })
 

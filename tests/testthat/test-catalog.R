@@ -45,7 +45,7 @@ test_that("the newest and the best are paths", {
   files <- list_checkpoints(run$directory)
   expect_identical(latest_checkpoint(run$directory), files$path[3])
   expect_identical(best_checkpoint(run$directory), files$path[which.min(files$val_loss)])
-  expect_identical(best_checkpoint(run$directory), files$path[best_row(files)])
+  expect_identical(best_checkpoint(run$directory), files$path[best_of(files)$row])
   expect_identical(best_checkpoint(run$directory, monitor = "loss", mode = "max"),
                    files$path[which.max(files$loss)])
 })
@@ -86,4 +86,7 @@ test_that("wrong places are refused before Python is asked", {
   expect_error(best_checkpoint("a", monitor = 1), class = "kerascheckpoint_argument_error")
   expect_error(best_checkpoint("a", mode = "auto"), class = "kerascheckpoint_argument_error")
   expect_error(verify_checkpoint(NA), class = "kerascheckpoint_argument_error")
+  expect_error(list_checkpoints("{}.keras"), "without a name",
+               class = "kerascheckpoint_argument_error")
+  expect_error(list_checkpoints("s3://bucket"), class = "kerascheckpoint_argument_error")
 })

@@ -26,7 +26,14 @@ test_that("another metric can be chosen, an unknown one is refused by name", {
   expect_identical(checkpoint_picture(plotted_list(), "loss")$points$value, c(.4, .3, .2))
   expect_error(plot(plotted_list(), metric = "nope"), "\"val_loss\"",
                class = "kerascheckpoint_argument_error")
+  expect_error(plot(plotted_list(), metric = c("loss", "val_loss")), "`metric`",
+               class = "kerascheckpoint_argument_error")
   expect_error(plot(plotted_list()[0, ]), "nothing to plot",
+               class = "kerascheckpoint_argument_error")
+  # A stock Keras file says neither its metrics nor its epoch.
+  stock <- plotted_list()[1, fixed_columns]
+  stock[c("epoch", "monitor", "mode", "value", "best", "schema")] <- NA
+  expect_error(plot(structure(stock, class = class(plotted_list()))), "nothing to plot",
                class = "kerascheckpoint_argument_error")
 })
 
@@ -41,10 +48,22 @@ test_that("saves within an epoch stand between the epochs", {
   expect_identical(checkpoint_picture(files, NULL)$axis, "batches trained")
 })
 
+test_that("the label of the best stays within the plot", {
+  points <- data.frame(at = 1:10, is_best = FALSE)
+  with_best <- function(row) replace(points, "is_best", seq_len(10) == row)
+  expect_identical(label_side(with_best(10)), 1)
+  expect_identical(label_side(with_best(1)), 0)
+  expect_identical(label_side(with_best(5)), .5)
+  expect_identical(label_side(points), .5)
+  expect_identical(label_side(with_best(1)[1, ]), .5)
+})
+
 test_that("ggplot2 draws it, and base graphics without ggplot2", {
   picture <- checkpoint_picture(plotted_list(), NULL)
   withr::local_pdf(NULL)
   expect_silent(draw_with_base_graphics(picture))
+  alone <- plotted_list()[setdiff(names(plotted_list()), "loss")]
+  expect_silent(draw_with_base_graphics(checkpoint_picture(alone, NULL)))
   skip_if_not_installed("ggplot2")
   drawn <- withVisible(plot(plotted_list()))
   expect_true(drawn$visible)

@@ -24,6 +24,13 @@ test_that("the table names files, values, the best, and leaves nothing out", {
   expect_output(print(shown_list(), n = 1), "2 older")
 })
 
+test_that("a metric that is named like a column keeps its name, and Inf shows all rows", {
+  files <- shown_list()
+  files$monitor <- "size"
+  expect_output(print(files, n = Inf), "epoch +size +best .* size\n01")
+  expect_error(print(files, n = 0), class = "kerascheckpoint_argument_error")
+})
+
 test_that("a save within an epoch says how far it was", {
   files <- shown_list()
   files$batch[3] <- 7L

@@ -55,16 +55,29 @@ test_that("a metric whose name is taken gets a prefix", {
   expect_identical(files$`top 5`, 4)
 })
 
+test_that("of a metric and one that is called as its column, each is found by its name", {
+  files <- as_list(info(metrics = list(metric_size = 1, size = 2)))
+  expect_identical(files$metric_size, 2)
+  expect_identical(metric_values(files, "size"), 2)
+  expect_setequal(metric_names(files), c("size", "metric_size.1"))
+})
+
 test_that("times are UTC, to the fraction of a second", {
   saved <- as_list(info())$saved_at
   expect_equal(as.numeric(saved), as.numeric(as.POSIXct("2026-01-31 12:30:00", tz = "UTC")) + .25)
 })
 
 test_that("the best is by the newest file's monitor; of equals the first", {
-  expect_identical(best_row(as_list(info(value = 3), info(value = 1), info(value = 1))), 2L)
-  expect_identical(best_row(as_list(info(value = 3, mode = "max"), info(mode = "max"))), 1L)
-  expect_identical(best_row(as_list(info(value = 0, monitor = "other"), info(value = 1))), 2L)
-  expect_identical(best_row(as_list(info(value = NULL))), NA_integer_)
+  logged <- function(loss, ...) info(metrics = list(loss = loss), value = loss, ...)
+  row <- function(...) best_of(as_list(...))$row
+  expect_identical(row(logged(3), logged(1), logged(1)), 2L)
+  expect_identical(row(logged(3, mode = "max"), logged(1, mode = "max")), 1L)
+  other <- info(value = 0, monitor = "other", metrics = list(other = 0))
+  expect_identical(row(other, logged(1)), 2L)
+  expect_identical(row(info(value = NULL, metrics = no_metrics)), NA_integer_)
+  # Metrics of an epoch that a signal cut short, and files of others, have no rank.
+  expect_identical(row(logged(3), logged(1, reason = "interrupt", batch = 2L)), 1L)
+  expect_identical(row(logged(3), info(metrics = no_metrics, monitor = NULL, schema = NULL)), 1L)
 })
 
 test_that("files show by their place within the shared directory", {

@@ -9,10 +9,11 @@ wrong_arguments <- function() {
       list("model"), list("model.tf"), list("model.weights.h5"), list("model.h5", resume = TRUE),
       list(good, save_weights_only = TRUE), list("model.h5", save_weights_only = TRUE),
       list("{}.keras"), list("{0}.keras"), list("{:02d}.keras"), list("{epoch.keras"),
-      list("epoch}.keras")
+      list("epoch}.keras"), list("{epoch:zz}.keras"), list("{epoch!q}.keras"),
+      list("s3://bucket/{epoch}.keras"), list("https://example.org/a.keras")
     ),
     monitor = list(list(NULL), list(""), list(NA), list(1), list(c("a", "b"))),
-    verbose = list(list(-1), list(2.7), list(NA), list(TRUE), list(NULL), list("1"), list(3e9)),
+    verbose = list(list(-1), list(2.7), list(NA), list(NULL), list("1"), list(3e9), list(0:1)),
     save_best_only = list(list(NULL), list(NA), list(1), list("TRUE"), list(c(TRUE, TRUE))),
     save_weights_only = list(list(NULL), list(NA), list(1), list("yes")),
     mode = list(list("best"), list(NA), list(NULL), list(1), list(c("min", "max")), list("")),
@@ -23,14 +24,18 @@ wrong_arguments <- function() {
       list(as.difftime(NA_real_, units = "mins")), list(as.difftime(c(1, 2), units = "mins")),
       list(as.difftime(Inf, units = "mins")), list(as.difftime(1e12, units = "weeks"))
     ),
-    initial_value_threshold = list(list(NA), list(NaN), list("0"), list(c(1, 2)), list(TRUE)),
+    initial_value_threshold = list(
+      list(NA), list(NaN), list("0"), list(c(1, 2)), list(TRUE), list(factor(1)),
+      list(as.Date("2026-01-31")), list(as.difftime(1, units = "secs"))
+    ),
     keep_best = list(list(0), list(1.5), list(NA), list("2"), list(Inf), list(3e9), list(1:2)),
     keep_last = list(list(0), list(1.5), list(NA), list("2"), list(Inf), list(3e9), list(TRUE)),
-    min_delta = list(list(-.1), list(NA), list(NaN), list(Inf), list(NULL), list("0"), list(1:2)),
+    min_delta = list(list(-.1), list(NA), list(NaN), list(Inf), list(NULL), list("0"), list(1:2),
+                     list(as.difftime(1, units = "secs"))),
     save_on_background = list(list(NULL), list(NA), list(1), list("no")),
     resume = list(list(NULL), list(NA), list(1), list("auto")),
     save_on_interrupt = list(list(NULL), list(NA), list(1)),
-    on_save_error = list(list("stop"), list(NULL), list(NA), list(1), list(c("warn", "warn"))),
+    on_save_error = list(list("stop"), list(NULL), list(NA), list(1), list(c("warn", "raise"))),
     `...` = list(list(good, "val_loss", 0, FALSE, FALSE, "auto", "epoch", NULL, 3),
                  list(good, keep_bests = 2))
   )
@@ -96,6 +101,26 @@ test_that("whole numbers of either type are integers", {
   expect_identical(check_whole(5L, "keep_best", 1L), 5L)
   expect_identical(check_save_freq(5), 5L)
   expect_identical(check_whole(.Machine$integer.max, "keep_best", 1L), .Machine$integer.max)
+})
+
+test_that("a missing argument is refused by name, too", {
+  expect_refused <- function(code, argument) {
+    error <- expect_error(code, "missing", class = "kerascheckpoint_argument_error")
+    expect_identical(error$argument, argument)
+  }
+  expect_refused(callback_model_checkpoint(), "filepath")
+  expect_refused(list_checkpoints(), "filepath")
+  expect_refused(latest_checkpoint(), "filepath")
+  expect_refused(best_checkpoint(), "filepath")
+  expect_refused(verify_checkpoint(), "path")
+  expect_refused(restore_checkpoint(), "model")
+})
+
+test_that("what R users are used to is accepted", {
+  expect_identical(check_verbose(TRUE), 1L)
+  expect_identical(check_verbose(0), 0L)
+  expect_identical(check_on_save_error(c("raise", "warn")), "raise")
+  expect_identical(check_save_freq(c(a = "epoch")), "epoch")
 })
 
 test_that("a difftime of any unit is an interval in seconds", {

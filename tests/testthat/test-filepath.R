@@ -2,11 +2,12 @@
 
 test_that("templates that Python could not fill are found", {
   for (good in c("a", "{epoch}", "{epoch:02d}-{val_loss:.2f}", "{{epoch}}", "{{{epoch}}}", "a{{b",
-                 "{dense_1_acc}", "{val acc!r:>8}")) {
+                 "{dense_1_acc}", "{val acc!r:>8}", "{epoch:>5}", "{epoch:.1f}", "{step:,}",
+                 "{epoch!s}", "{epoch:}", "{val_loss:.3f}", "{epochs:zz}")) {
     expect_null(template_problem(good), label = good)
   }
   for (bad in c("{}", "{0}", "{:02d}", "{!r}", "{epoch", "epoch}", "{epoch}}", "{{epoch}",
-                "{a{b}}")) {
+                "{a{b}}", "{epoch:zz}", "{epoch:.2}", "{batch:2d2}", "{step!q}")) {
     expect_type(template_problem(bad), "character")
   }
 })
@@ -23,6 +24,13 @@ test_that("braces in a directory that the user did not write are no placeholders
   expect_match(absolute_path("{epoch}.keras", template = TRUE), "/{{odd}}/{epoch}.keras",
                fixed = TRUE)
   expect_match(absolute_path("{epoch}.keras"), "/{odd}/{epoch}.keras", fixed = TRUE)
+})
+
+test_that("an existing directory is found whatever its name", {
+  withr::local_dir(local_directory())
+  dir.create("{a}.keras")
+  expect_error(check_filepath("{{a}}.keras", FALSE, FALSE), "existing directory",
+               class = "kerascheckpoint_argument_error")
 })
 
 test_that("an fs::path is a path", {

@@ -19,9 +19,13 @@ test_that("as a data frame it has a row per epoch and metric", {
   expect_identical(nrow(history_as_data_frame(list(metrics = list()))), 0L)
 })
 
-test_that("it plots with and without ggplot2", {
+test_that("it plots with and without ggplot2, one epoch as well", {
   withr::local_pdf(NULL)
+  one <- a_history()
+  one$metrics <- list(loss = 2)
+  expect_silent(plot_history_base(history_as_data_frame(one)))
   expect_silent(plot_history_base(history_as_data_frame(a_history())))
   skip_if_not_installed("ggplot2")
   expect_s3_class(plot_history(a_history()), "ggplot")
+  expect_silent(print(plot_history(one)))
 })
