@@ -1,6 +1,8 @@
 """The command line: `kerascheckpoint list|latest|best|verify PATH [--json]`."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +24,17 @@ _Show = Callable[[list[CheckpointInfo]], None]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 if nothing was found or a file is damaged (2: wrong use)."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # paths that are no text go out as they came in
+            stream.reconfigure(errors="surrogateescape")
+    try:
+        return _run(options)
+    except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FOUND
+
+
+def _run(options: argparse.Namespace) -> int:
     notify.set_warning_handler(lambda text: print(f"warning: {text}", file=sys.stderr))
     command: _Command = options.command
     try:
@@ -40,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.show(infos)
     else:
         print(f"kerascheckpoint: no checkpoint found at {options.path!r}", file=sys.stderr)
+    sys.stdout.flush()
     return FOUND if infos else NOTHING
 
 

@@ -231,6 +231,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if self._resumption is not None:
             self._nothing_to_do(self._resumption)
         try:
+            self.wait()
             progress = self._run.progress
             if not self._run.is_interrupted and self._policy.due_at_train_end(progress.step):
                 self._save("train_end", logs, epoch_done=progress.batch == 0)
@@ -411,6 +412,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """Let what is decided follow the disk: only a durable file counts."""
         best = verdict.value if verdict.is_best else None
         if error is not None:
+            self._policy.missed()
             if best is not None:
                 self._ranking.withdraw(best)
             if self.on_save_error == "raise" or not isinstance(error, Exception):

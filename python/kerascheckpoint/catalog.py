@@ -23,6 +23,10 @@ def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]
     Returns:
         One entry for each file that can be read. Unfinished and foreign files are passed over;
         a file with a checkpoint's suffix that cannot be read is named in a `CheckpointWarning`.
+
+    Raises:
+        TypeError: If `filepath` is no path.
+        ValueError: If it is empty or a malformed template.
     """
     return _read_all(_paths(filepath))
 
@@ -120,6 +124,8 @@ def _ranked(
 
 def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
     """Return the files that could be checkpoints, sorted by name."""
+    if not os.fspath(filepath):
+        raise ValueError(f"filepath must name a directory, a template or a file, not {filepath!r}.")
     text = os.path.abspath(os.path.expanduser(os.fspath(filepath)))
     if os.path.isdir(text):
         suffixes = (MODEL_SUFFIX, WEIGHTS_SUFFIX, LEGACY_SUFFIX)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import keras
 import numpy as np
 
-from . import random_state, reader
+from . import random_state, reader, weights
 from .archive import ASSETS
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
@@ -18,10 +18,10 @@ from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, suffix_of
 from .h5_layout import ArraySpec
 from .keras_compat import StoreEntry, UnknownKerasError
 from .notify import warn
-from .reader import Region, StoredArray
 from .snapshot import Snapshotter
 from .verify import verify_open
 from .warm_memory import WarmMemory
+from .weights import Region, StoredArray
 
 _OPTIMIZER = "optimizer/"
 
@@ -91,8 +91,8 @@ def _restore_arrays(model: Any, file: BinaryIO, path: str) -> None:
     snapshotter = Snapshotter()
     before = snapshotter.capture(model, weights_only=True)
     places = snapshotter.places(model)
-    with reader.weights_of(file, path) as (region, h5_file):
-        found = {array.name: array for array in reader.stored_arrays(region, h5_file)}
+    with weights.weights_of(file, path) as (region, h5_file):
+        found = {array.name: array for array in weights.stored_arrays(region, h5_file)}
     stored = _comparable(found, before.specs, getattr(model, "optimizer", None))
     before, _ = WarmMemory().detach(before)
     try:

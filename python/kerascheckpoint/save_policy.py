@@ -28,6 +28,9 @@ class SavePolicy(Protocol):
     def due_at_train_end(self, step: int) -> bool:
         """Tell whether training ends with something that is not saved yet."""
 
+    def missed(self) -> None:
+        """The last save that was due could not be written."""
+
 
 @dataclasses.dataclass
 class EveryEpoch:
@@ -50,6 +53,9 @@ class EveryEpoch:
     def due_at_train_end(self, step: int) -> bool:
         """Never: each epoch had its turn."""
         return False
+
+    def missed(self) -> None:
+        """The next epoch tries again."""
 
 
 @dataclasses.dataclass
@@ -82,6 +88,10 @@ class EveryBatches:
         """Tell whether batches were done since the last save."""
         return step > self._saved
 
+    def missed(self) -> None:
+        """What was done is not saved yet."""
+        self._saved = -1
+
 
 @dataclasses.dataclass
 class EveryInterval:
@@ -111,6 +121,10 @@ class EveryInterval:
     def due_at_train_end(self, step: int) -> bool:
         """Tell whether batches were done since the last save."""
         return step > self._saved
+
+    def missed(self) -> None:
+        """What was done is not saved yet."""
+        self._saved = -1
 
 
 def from_save_freq(save_freq: Any) -> SavePolicy:

@@ -4,14 +4,14 @@ import os
 import zipfile
 from typing import Any, BinaryIO
 
-from . import reader
+from . import reader, weights
 from .archive import WEIGHTS
 from .checkpoint_info import CheckpointInfo
 from .checksum import combine, crc32
 from .errors import CheckpointCorruptError
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
 from .h5_layout import BLANK
-from .reader import Region, StoredArray
+from .weights import Region, StoredArray
 
 _CHUNK = 8 << 20  # bytes read at once
 
@@ -49,17 +49,17 @@ def verify_open(file: BinaryIO, path: str) -> tuple[CheckpointInfo, dict[str, An
 
 def checksums(file: BinaryIO, path: str) -> dict[str, int]:
     """Return the checksum of each array in a file."""
-    with reader.weights_of(file, path) as (region, h5_file):
-        arrays = reader.stored_arrays(region, h5_file)
+    with weights.weights_of(file, path) as (region, h5_file):
+        arrays = weights.stored_arrays(region, h5_file)
     return _checksums(region, arrays, None)[0]
 
 
 def _check_members(file: BinaryIO) -> None:
     """Read each member but the weights against the zip's own checksum."""
     with zipfile.ZipFile(file) as archive:
-        reader.stored_member(archive, "config.json")
+        weights.stored_member(archive, "config.json")
         for member in archive.infolist():
-            reader.stored_member(archive, member.filename)
+            weights.stored_member(archive, member.filename)
             if member.filename != WEIGHTS:
                 with archive.open(member) as content:
                     while content.read(_CHUNK):
@@ -67,8 +67,8 @@ def _check_members(file: BinaryIO) -> None:
 
 
 def _check_weights(file: BinaryIO, path: str, fields: dict[str, Any] | None) -> None:
-    with reader.weights_of(file, path) as (region, h5_file):
-        arrays = reader.stored_arrays(region, h5_file)
+    with weights.weights_of(file, path) as (region, h5_file):
+        arrays = weights.stored_arrays(region, h5_file)
         slot = _record_slot(h5_file, fields, path)
     sums, total = _checksums(region, arrays, slot)
     if fields is not None:

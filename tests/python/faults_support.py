@@ -31,7 +31,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kerascheckpoint import archive, catalog, commit, errors, reader, verify
+from kerascheckpoint import archive, catalog, commit, errors, reader, verify, weights
 from kerascheckpoint.archive import Archiver, ModelContent
 from kerascheckpoint.h5_layout import ArraySpec, Group
 
@@ -104,11 +104,11 @@ def read(path: Any) -> dict[str, np.ndarray]:
 
 def places_of(path: Any) -> dict[str, tuple[int, int]]:
     """Return where each array's bytes lie in a file, as (start, length)."""
-    with reader.opened(str(path)) as file, reader.weights_of(file, str(path)) as (region, h5_file):
+    with reader.opened(str(path)) as file, weights.weights_of(file, str(path)) as (region, h5_file):
         start = region._start
         return {
             array.name: (start + array.offset, array.nbytes)
-            for array in reader.stored_arrays(region, h5_file)
+            for array in weights.stored_arrays(region, h5_file)
         }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 
@@ -95,6 +96,26 @@ def test_paths_are_never_cut_short_or_changed(tmp_path, capsys, name):
     assert [line.endswith(f" {path}") for line in out.splitlines()] == [False, True]
     for verb in ("latest", "best"):
         assert inside(capsys, verb, tmp_path / name) == (0, f"{path}\n", "")
+
+
+def test_a_path_that_is_no_text_comes_out_as_it_is(tmp_path):
+    """A script must be able to open what it reads."""
+    name = os.fsdecode(b"caf\xe9.keras")
+    path = os.path.join(tmp_path, name)
+    os.rename(training.checkpoint_file(tmp_path / "1.keras"), path)
+    for verb in ("latest", "list"):
+        line = [sys.executable, "-m", "kerascheckpoint", verb, str(tmp_path)]
+        done = subprocess.run(line, capture_output=True, timeout=120, check=True)
+        assert os.fsencode(path) in done.stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(run):
+    """As in `kerascheckpoint list run --json | head -1`."""
+    line = [sys.executable, "-m", "kerascheckpoint", "list", str(run), "--json"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_json_has_null_for_not_a_number(run, capsys):

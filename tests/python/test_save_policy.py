@@ -77,6 +77,14 @@ def test_training_that_ends_between_saves_gets_one_more(policy):
     assert policy.due_at_train_end(4)
 
 
+@pytest.mark.parametrize("policy", [EveryBatches(3), EveryInterval(1e9)])
+def test_a_save_that_could_not_be_written_is_made_up_for_at_the_end(policy):
+    policy.start(0, 0.0)
+    policy.due_at_batch(3, 2e9)
+    policy.missed()
+    assert policy.due_at_train_end(3)
+
+
 def test_a_second_run_counts_from_its_own_start():
     policy = EveryBatches(3)
     assert saves(policy, range(1, 6)) == [3]

@@ -15,8 +15,8 @@ from kerascheckpoint import (
     CheckpointWarning,
     latest_checkpoint,
     list_checkpoints,
-    reader,
     verify_checkpoint,
+    weights,
 )
 
 KINDS = pytest.mark.parametrize("kind", faults.FORMATS)
@@ -223,14 +223,14 @@ def test_verification_looks_at_one_file_even_if_the_path_changes_under_it(
     """A training that saves the next model meanwhile does not make a whole file look damaged."""
     other = tmp_path / f"other{path.name}"
     faults.write(other, {name: array * 0 for name, array in ARRAYS.items()})
-    compute = reader.weights_of
+    compute = weights.weights_of
 
     def replaced_before(*arguments):
         if other.exists():
             shutil.move(other, path)
         return compute(*arguments)
 
-    monkeypatch.setattr(reader, "weights_of", replaced_before)
+    monkeypatch.setattr(weights, "weights_of", replaced_before)
     assert verify_checkpoint(path).epoch == 1
     assert not other.exists()
 

@@ -13,7 +13,7 @@ import h5py
 import keras
 import numpy as np
 
-from kerascheckpoint import adopt, reader
+from kerascheckpoint import adopt, reader, weights
 
 STEPS = 4  # batches of an epoch of `samples()`
 BATCH = 2  # samples of a batch
@@ -184,8 +184,8 @@ def stock_file(path: Any) -> pathlib.Path:
 
 def damage(path: Any) -> None:
     """Flip one bit of the first stored array, which no look at the structure alone can find."""
-    with reader.opened(str(path)) as file, reader.weights_of(file, str(path)) as (region, weights):
-        array = next(a for a in reader.stored_arrays(region, weights) if a.nbytes)
+    with reader.opened(str(path)) as file, weights.weights_of(file, str(path)) as (region, h5_file):
+        array = next(a for a in weights.stored_arrays(region, h5_file) if a.nbytes)
         region.seek(array.offset)
         content = region.read(array.nbytes)
     whole = bytearray(pathlib.Path(path).read_bytes())

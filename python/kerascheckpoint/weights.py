@@ -1,0 +1,131 @@
+"""The weights inside a checkpoint: their bytes as a file of their own, and each array's place."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from .archive import WEIGHTS
+from .errors import CheckpointCorruptError
+from .file_template import MODEL_SUFFIX
+
+_DEPTH_LIMIT = 200  # of nested groups
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredArray:
+    """An array in a file: its name, shape, dtype and the place of its bytes in the weights."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    offset: int
+    nbytes: int
+
+
+class Region(io.RawIOBase):
+    """A part of an open file as a file of its own: the weights, wherever they lie."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        super().__init__()
+        self._file, self._start, self.size = file, start, size
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position from the region's start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move within the region."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read on from the position, never beyond the region's end."""
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self.size - self._position))
+        self._file.seek(self._start + self._position)
+        done = self._file.readinto(view[:count])  # type: ignore[attr-defined]
+        self._position += done
+        return int(done)
+
+
+def stored_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Return a member that must be there, stored as it is."""
+    try:
+        member = archive.getinfo(name)
+    except KeyError:
+        raise CheckpointCorruptError(f"its member {name} is missing") from None
+    if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+        raise CheckpointCorruptError(f"its member {name} is compressed, which no Keras writes")
+    return member
+
+
+@contextlib.contextmanager
+def weights_of(file: BinaryIO, path: str) -> Iterator[tuple[Region, h5py.File]]:
+    """Open the weights of a `.keras` or `.weights.h5` file: their bytes and their structure."""
+    if path.endswith(MODEL_SUFFIX):
+        with zipfile.ZipFile(file) as archive:
+            member = stored_member(archive, WEIGHTS)
+            archive.open(member).close()  # compares the member's own header with the directory
+        file.seek(member.header_offset)
+        header = file.read(30)
+        start = member.header_offset + 30
+        start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        region = Region(file, start, member.file_size)
+    else:
+        region = Region(file, 0, os.fstat(file.fileno()).st_size)
+    with h5py.File(region, "r") as h5_file:
+        yield region, h5_file
+
+
+def stored_arrays(region: Region, h5_file: h5py.File) -> list[StoredArray]:
+    """Return every array of a weights file, in the order of their bytes.
+
+    Raises:
+        CheckpointCorruptError: If one is not stored as plain bytes inside the file.
+    """
+    arrays = list(_arrays_below(h5_file, "", 0))
+    for array in arrays:
+        if array.nbytes and not 0 <= array.offset <= region.size - array.nbytes:
+            raise CheckpointCorruptError(f"array {array.name!r} lies outside of the file")
+    return sorted(arrays, key=lambda array: array.offset)
+
+
+def _arrays_below(group: h5py.Group, path: str, depth: int) -> Iterator[StoredArray]:
+    if depth > _DEPTH_LIMIT:
+        raise CheckpointCorruptError("its groups are nested too deeply")
+    for name in group:
+        where = f"{path}{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise CheckpointCorruptError(f"{where!r} is a link to another place")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            yield from _arrays_below(item, f"{where}/", depth + 1)
+        elif isinstance(item, h5py.Dataset):
+            yield _stored_array(where, item)
+        else:
+            raise CheckpointCorruptError(f"{where!r} is neither a group nor an array")
+
+
+def _stored_array(name: str, dataset: h5py.Dataset) -> StoredArray:
+    nbytes = int(dataset.size or 0) * dataset.dtype.itemsize
+    offset = dataset.id.get_offset()
+    if nbytes and (offset is None or dataset.chunks is not None or dataset.external):
+        raise CheckpointCorruptError(f"array {name!r} is not stored as plain bytes")
+    return StoredArray(name, dataset.shape or (), dataset.dtype, offset or 0, nbytes)
