@@ -19,6 +19,8 @@ end_session <- function() {
   try(core("background")$`_report_failures`(), silent = TRUE)
 }
 
+# Also before files are looked at: what a failed `fit()` of keras3 left behind is
+# then complete.
 finish_writing <- function() {
   if (!isTRUE(background$registered)) {
     return(invisible())

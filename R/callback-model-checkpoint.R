@@ -85,8 +85,10 @@
 #'   is no validation. What such a rhythm leaves unsaved is saved when training
 #'   ends.
 #' @param initial_value_threshold `NULL`, or a number: the value of `monitor`
-#'   that the first model must beat to count as best. Has an effect only where
-#'   "best" matters.
+#'   that the first model must beat to count as best. With `save_best_only = TRUE`
+#'   a file that is there already stays until a model is better than this value.
+#'   Without `save_best_only` or `keep_best` it decides nothing but what counts as
+#'   best.
 #' @param ... Must be empty. What follows is given by name.
 #' @param keep_best `NULL`, or a whole number: keep only so many of the best
 #'   files, by `monitor`.

@@ -77,6 +77,7 @@
 #' @export
 list_checkpoints <- function(filepath) {
   path <- check_place(missing(filepath), filepath)
+  finish_writing()
   found <- with_python_conditions(core("catalog", convert = FALSE)$list_checkpoints(path))
   new_checkpoint_list(found)
 }
@@ -85,6 +86,7 @@ list_checkpoints <- function(filepath) {
 #' @export
 latest_checkpoint <- function(filepath) {
   path <- check_place(missing(filepath), filepath)
+  finish_writing()
   with_python_conditions(core("catalog")$latest_checkpoint(path))$path
 }
 
@@ -98,6 +100,7 @@ best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
   if (!is.null(mode)) {
     mode <- check_choice(mode, "mode", c("min", "max"))
   }
+  finish_writing()
   with_python_conditions(
     core("catalog")$best_checkpoint(path, monitor = monitor, mode = mode)
   )$path
@@ -108,6 +111,7 @@ best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
 verify_checkpoint <- function(path) {
   check_present(missing(path), "path", "the path of a checkpoint")
   path <- check_file(path)
+  finish_writing()
   info <- with_python_conditions(core("verify", convert = FALSE)$verify_checkpoint(path))
   new_checkpoint_list(list(info))
 }

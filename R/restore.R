@@ -48,6 +48,7 @@ restore_checkpoint <- function(model, path) {
     abort_argument("model", model, "a Keras model")
   }
   path <- check_file(path)
+  finish_writing()
   info <- with_python_conditions(
     core("restore", convert = FALSE)$restore_checkpoint(model, path)
   )

@@ -61,3 +61,22 @@ test_that("a file that failed, and that nobody asked about, is named when the se
   }, directory)
   expect_match(seen$output, "could not write.*1/a[.]keras", all = FALSE)
 })
+
+test_that("files accepted before fit() failed are there when somebody looks", {
+  skip_without_keras()
+  directory <- local_directory()
+  saving <- callback_model_checkpoint(file.path(directory, "{epoch}.keras"),
+                                      save_on_background = TRUE)
+  failing <- reticulate::py_run_string(paste(
+    "import keras",
+    "class Failing(keras.callbacks.Callback):",
+    "    def on_epoch_end(self, epoch, logs=None):",
+    "        if epoch == 2: raise ZeroDivisionError",
+    sep = "\n"
+  ))$Failing()
+  x <- matrix(sin(1:80), 8)
+  # As in keras3's fit(), nobody waits for the last file.
+  expect_error(new_model()$fit(x, matrix(1, 8), validation_split = .5, epochs = 3L, verbose = 0L,
+                               callbacks = list(saving, failing)))
+  expect_identical(list_checkpoints(directory)$epoch, 1:3)
+})
