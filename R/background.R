@@ -16,7 +16,7 @@ finish_writing_at_exit <- function() {
 # which files failed that nobody has asked about.
 end_session <- function() {
   finish_writing()
-  try(core("background")$`_report_failures`(), silent = TRUE)
+  try(core("background")$`report_failures`(), silent = TRUE)
 }
 
 # Also before files are looked at: what a failed `fit()` of keras3 left behind is

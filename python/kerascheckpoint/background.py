@@ -100,7 +100,7 @@ def wait_all() -> None:
     wait(list(_open))
 
 
-def _report_failures() -> None:
+def report_failures() -> None:
     """At the exit of the interpreter: name the saves that failed and that nobody asked about."""
     wait_all()
     for future in list(_open):
@@ -109,6 +109,6 @@ def _report_failures() -> None:
             print(f"kerascheckpoint: {error}", file=sys.stderr)
 
 
-atexit.register(_report_failures)
+atexit.register(report_failures)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.clear)

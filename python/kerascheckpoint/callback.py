@@ -217,11 +217,11 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if self._run.is_interrupted:
             return
         self._run.end_epoch(epoch, logs or {})
-        saved = self._policy.due_at_epoch_end() and self._save("epoch", logs, epoch_done=True)
         if self._watch.requested:
             self._stop()
-            if not saved:
-                self._save("interrupt", logs, epoch_done=True)
+            self._save("interrupt", logs, epoch_done=True)
+        elif self._policy.due_at_epoch_end():
+            self._save("epoch", logs, epoch_done=True)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Save what is not saved yet, finish every write and leave no trace."""
@@ -320,8 +320,8 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def _needs_ranking(self) -> bool:
         return self.save_best_only or self.keep_best is not None
 
-    def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> bool:
-        """Decide, and save if that is the answer. Return whether the model was saved."""
+    def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
+        """Decide, and save if that is the answer."""
         logs = logs or {}
         self._find_direction()
         path = self._path(reason, logs, epoch_done)
@@ -344,7 +344,6 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
                 f"\nEpoch {self._shown_epoch(epoch_done)}: {self.monitor} did not improve from "
                 f"{_number(self._ranking.bar)}"
             )
-        return verdict.save
 
     def _path(self, reason: Reason, logs: Mapping[str, Any], epoch_done: bool) -> str:
         for name in self._template.missing_validation(logs):

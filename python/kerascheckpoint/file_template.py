@@ -61,6 +61,8 @@ class FileTemplate:
             for _, name, spec, conversion in string.Formatter().parse(self.text):
                 if name is None:
                     continue
+                if conversion not in (None, "r", "s", "a"):
+                    raise ValueError(f"there is no conversion '!{conversion}'")
                 if not name or name.isdigit() or "{" in name + (spec or ""):
                     raise ValueError("each placeholder needs a name, as in {epoch:02d}")
                 if name in COUNTERS and not conversion:

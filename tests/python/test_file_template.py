@@ -76,7 +76,15 @@ def test_a_value_that_does_not_fit_its_format_is_named():
 
 
 @pytest.mark.parametrize(
-    "text", ["{}.keras", "{0}.keras", "{epoch.keras", "epoch}.keras", "{epoch:zz}.keras"]
+    "text",
+    [
+        "{}.keras",
+        "{0}.keras",
+        "{epoch.keras",
+        "epoch}.keras",
+        "{epoch:zz}.keras",
+        "{epoch!q}.keras",
+    ],
 )
 def test_a_malformed_template_is_refused_at_once(text):
     with pytest.raises(ValueError, match=r"filepath is not a valid template.*Received: filepath="):

@@ -470,7 +470,7 @@ def interrupted(directory, shared_model, epoch, batch, **settings):
 def test_a_signal_at_an_epochs_end_needs_no_second_save(tmp_path, shared_model):
     interrupted(tmp_path, shared_model, 1, None)
     (info,) = list_checkpoints(tmp_path)
-    assert (info.reason, info.epoch, info.batch) == ("epoch", 2, 0)
+    assert (info.reason, info.epoch, info.batch) == ("interrupt", 2, 0)
 
 
 def test_the_state_of_an_interrupt_does_not_replace_the_best(tmp_path, shared_model):
