@@ -125,13 +125,17 @@ def timed(action: Callable[[], None]) -> float:
 
 
 def write_raw(path: str, source: Any) -> None:
-    """Write bytes to a new file, one after the other, and flush them to the disk."""
-    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    """Write bytes to a new file, one after the other, flush them to the disk, and rename it.
+
+    A file written over in place finds its blocks ready, which no file that replaces another does.
+    """
+    fd = os.open(f"{path}.new", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
     view = memoryview(source)
     while view:
         view = view[os.write(fd, view[: 1 << 24]) :]
     os.fsync(fd)
     os.close(fd)
+    os.replace(f"{path}.new", path)
 
 
 def measure_memory(model: Any, directory: str) -> dict[str, int]:

@@ -5,6 +5,7 @@ and restore the files that it writes; none of them imports TensorFlow, JAX, PyTo
 a model is touched.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .catalog import best_checkpoint, latest_checkpoint, list_checkpoints
@@ -23,7 +24,6 @@ from .verify import verify_checkpoint
 
 if TYPE_CHECKING:
     from .callback import ModelCheckpoint
-    from .restore import restore_checkpoint
 
 __version__ = "0.1.0"
 
@@ -46,16 +46,35 @@ __all__ = [
 ]
 
 
+def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
+    """Put weights, optimizer state and random state of a checkpoint into `model`.
+
+    An optimizer that is not built yet is built first. The file is verified and compared with the
+    model before anything is changed.
+
+    Args:
+        model: A Keras model of the same architecture.
+        path: A `.keras` or `.weights.h5` file.
+
+    Returns:
+        What the file says of itself; its `epoch` is the next `initial_epoch` of `fit`.
+
+    Raises:
+        CheckpointNotFoundError: If there is no such file.
+        CheckpointCorruptError: If the file is damaged.
+        CheckpointMismatchError: If the model differs; the text names the first difference.
+    """
+    from .restore import restore
+
+    return restore(model, path)
+
+
 def __getattr__(name: str) -> Any:
     """Import what needs Keras only when it is asked for."""
     if name == "ModelCheckpoint":
         from .callback import ModelCheckpoint
 
         return ModelCheckpoint
-    if name == "restore_checkpoint":
-        from .restore import restore_checkpoint
-
-        return restore_checkpoint
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # paths that are no text go out as they came in
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
     try:
         return _run(options)
     except BrokenPipeError:  # whoever reads has seen enough, as `head` does

@@ -7,8 +7,8 @@ from typing import Any
 
 import h5py
 
-from . import reader, record, verify
-from .archive import METADATA
+from . import reader, record, verify, weights
+from .archive import METADATA, guard_of_array
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
 
 _CHUNK = 8 << 20
@@ -21,20 +21,29 @@ def adopt(fd: int, path: str, fields: Mapping[str, Any]) -> None:
     """
     with open(fd, "r+b", closefd=False) as target:
         if path.endswith(MODEL_SUFFIX):
-            _copy_zip(path, target, record.encode(dict(fields) | _checksums(path)))
+            _copy_zip(path, target, record.encode(dict(fields) | _guards(path)))
             return
         if path.endswith(WEIGHTS_SUFFIX):
-            text = record.dumps(record.encode(dict(fields) | _checksums(path)))
+            text = record.dumps(record.encode(dict(fields) | _guards(path)))
             with h5py.File(path, "r+") as h5_file:
                 h5_file.attrs[record.KEY] = text
         with open(path, "rb") as source:
             shutil.copyfileobj(source, target, _CHUNK)
 
 
-def _checksums(path: str) -> dict[str, Any]:
+def _guards(path: str) -> dict[str, Any]:
     with reader.opened(path) as file, reader.reporting(path):
-        sums = verify.checksums(file, path)
-    return {"arrays": {name: f"{value:08x}" for name, value in sums.items()}}
+        region = weights.region_of(file, path)
+        return {
+            "arrays": {
+                array.name: guard_of_array(
+                    verify.checksum_of(region, array.offset, array.nbytes),
+                    array.offset,
+                    array.nbytes,
+                )
+                for array in weights.stored_arrays(region)
+            }
+        }
 
 
 def _copy_zip(path: str, target: Any, finished: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from .h5_layout import ArraySpec, Group, Layout, Structure
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 HEAD = 4096  # where the weights begin in a .keras file
 
+_WIDEST = 10**15  # takes as many digits as any offset
 _PADDING = 0xD935  # id of the zip extra field that Android's zipalign pads with
 _BATCH = min(os.sysconf("SC_IOV_MAX"), 1024) if hasattr(os, "sysconf") else 16
 
@@ -81,12 +82,11 @@ class Archiver:
         Raises:
             OSError: If the system refuses, or the file does not have the size that it must have.
         """
-        draft = record.encode(_with_checksums(fields, dict.fromkeys(content.arrays, 0), 0, 0))
-        length = len(record.dumps(draft).encode())
-        layout = self.layout_for(content.structure, length if content.config is None else 0)
+        length = _record_length(fields, content) if content.config is None else 0
+        layout = self.layout_for(content.structure, length)
         base = 0 if content.config is None else HEAD
         sums, total = _write_image(fd, base, layout, content.arrays)
-        finished = record.encode(_with_checksums(fields, sums, total, layout.record_offset))
+        finished = record.encode(dict(fields) | _guards(layout, content.specs, sums, total))
         if content.config is None:
             text = record.dumps(finished).encode().ljust(layout.record_capacity)
             _write_all(fd, [text], layout.record_offset)
@@ -97,13 +97,38 @@ class Archiver:
             raise OSError(f"the file has {os.fstat(fd).st_size} bytes and not {size}")
 
 
-def _with_checksums(
-    fields: Mapping[str, Any], sums: Mapping[str, int], total: int, record_offset: int
+def _record_length(fields: Mapping[str, Any], content: ModelContent) -> int:
+    """Return the bytes that the record will take at most."""
+    widest = dict.fromkeys(content.arrays, guard_of_array(0, _WIDEST, _WIDEST))
+    image = {"crc32": "0" * 8, "size": _WIDEST, "record": [_WIDEST] * 2, "head": [_WIDEST] * 2}
+    draft = record.encode(dict(fields) | {"arrays": widest, "image": image})
+    return len(record.dumps(draft).encode())
+
+
+def _guards(
+    layout: Layout, specs: Sequence[ArraySpec], sums: Mapping[str, int], total: int
 ) -> dict[str, Any]:
-    return dict(fields) | {
-        "arrays": {name: f"{value:08x}" for name, value in sums.items()},
-        "image": {"crc32": f"{total:08x}", "record_offset": f"{record_offset:016d}"},
+    """Return the fields of the record by which a reader tells whether the file is as written."""
+    head_length, head_crc = layout.head
+    return {
+        "arrays": {
+            spec.name: guard_of_array(
+                sums[spec.name], layout.offsets.get(spec.name, 0), spec.nbytes
+            )
+            for spec in specs
+        },
+        "image": {
+            "crc32": f"{total:08x}",
+            "size": layout.size,
+            "record": [layout.record_offset, layout.record_capacity],
+            "head": [head_length, f"{head_crc:08x}"],
+        },
     }
+
+
+def guard_of_array(crc: int, offset: int, nbytes: int) -> list[Any]:
+    """Return what the record holds of an array: checksum, place in the weights, and length."""
+    return [f"{crc:08x}", offset, nbytes]
 
 
 def _write_image(

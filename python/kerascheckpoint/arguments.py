@@ -1,5 +1,6 @@
 """Checks of the callback's arguments: errors name the argument, the value and what is accepted."""
 
+import contextlib
 import math
 import numbers
 from typing import Any
@@ -14,11 +15,22 @@ def flag(name: str, value: Any) -> bool:
     raise ValueError(f"{name} must be True or False. Received: {name}={value!r}.")
 
 
+def as_whole(value: Any) -> int | None:
+    """Return the whole number that `value` is, of whatever type, or `None` if it is none."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return None
+    try:
+        count: int = int(value)  # type: ignore[call-overload]
+    except (OverflowError, ValueError):  # infinite, or not a number
+        return None
+    return count if count == value else None
+
+
 def whole(name: str, value: Any, least: int) -> int:
     """Return a whole number of at least `least`."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if real and math.isfinite(value) and float(value).is_integer() and value >= least:
-        return int(value)
+    count = as_whole(value)
+    if count is not None and count >= least:
+        return count
     raise ValueError(
         f"{name} must be a whole number of at least {least}. Received: {name}={value!r}."
     )
@@ -32,8 +44,9 @@ def optional_whole(name: str, value: Any, least: int) -> int | None:
 def number(name: str, value: Any, least: float = -math.inf) -> float:
     """Return a number that is no NaN and at least `least`."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if real and float(value) >= least:
-        return float(value)
+    with contextlib.suppress(OverflowError):
+        if real and float(value) >= least:
+            return float(value)
     bound = "" if least == -math.inf else f" of at least {least:g}"
     raise ValueError(f"{name} must be a number{bound}. Received: {name}={value!r}.")
 

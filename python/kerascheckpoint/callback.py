@@ -1,6 +1,7 @@
 """`ModelCheckpoint`: Keras' events, wired to the parts that decide, capture and write."""
 
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -131,7 +132,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             )
         self.last_filepath: str | None = None
         self._retention = Retention(self.keep_best, self.keep_last)
-        self._saver = Saver(on_background=self.save_on_background)
+        self._saver = Saver(on_background=self.save_on_background, root=self._template.directory)
         self._watch = InterruptWatch()
         self._once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
@@ -178,26 +179,25 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self._forget_best()
             self._model_of_best = weakref.ref(model)
         self._begin_run()
+        self._run.in_fit = keras_compat.is_fitting(model, sys._getframe(1))
         self._run.span = int(getattr(model, "steps_per_execution", 1) or 1)
         self._run.writes = keras_compat.is_first_process(model)
         if self._run.writes:
-            preflight.check_target(self._template, keras_compat.state_size(model))
+            self._check_target()
             preflight.warn_of_twins(self)
         if self.resume:
             self._take_up(Resumption.find(self._template))
         if self.save_on_interrupt:
-            self._watch.begin(model)
+            self._watch.begin(model, in_fit=self._run.in_fit)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count; in the first epoch of a resumed run, skip what is done."""
-        self._saver.settle()
+        self._arrive()
         self._run.progress.begin_epoch(epoch)
-        if self._resumption is not None:
-            resumption, self._resumption = self._resumption, None
-            self._end_skipping = resumption.enter_epoch(self.model)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count, where nothing needs the ends of batches."""
+        self._arrive()
         if not self._needs_batches:
             is_drawn = keras_compat.DRAWS_BEFORE_BATCH_BEGINS
             self._run.progress.begin_batch(batch, self._run.span, is_drawn=is_drawn)
@@ -213,7 +213,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""
         self._end_skipping()
-        self._saver.settle()
+        self._arrive()
         if self._run.is_interrupted:
             return
         self._run.end_epoch(epoch, logs or {})
@@ -241,14 +241,26 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     # The parts of an event ----------------------------------------------------------------------
 
+    def _arrive(self) -> None:
+        """Begin an event: report finished saves; after a resume, the first one is its end."""
+        self._saver.settle()
+        if self._resumption is not None:
+            resumption, self._resumption = self._resumption, None
+            self._end_skipping = resumption.enter_epoch(self.model, in_fit=self._run.in_fit)
+
+    def _check_target(self) -> None:
+        self._run.is_checked = True
+        preflight.check_target(self._template, keras_compat.state_size(self.model))
+
     @property
     def _needs_batches(self) -> bool:
-        return self._policy.needs_batches or self.save_on_interrupt
+        return self._policy.needs_batches or self.save_on_interrupt or not self._run.in_fit
 
     def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._saver.settle()
+        self._arrive()
         run, progress = self._run, self._run.progress
-        progress.end_batch(batch)
+        names_first = keras_compat.BATCH_END_NAMES_FIRST and run.in_fit
+        progress.end_batch(batch + run.span - 1 if names_first else batch)
         if progress.batch <= run.skipped_until or run.is_interrupted:
             return
         run.skipped_until = 0
@@ -286,13 +298,15 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._policy.start(info.step or 0, time.monotonic())
         if info.monitor == self.monitor and self._ranking.direction is None:
             self._ranking.direction = monitor.direction_of_mode(info.mode)
-        self._find_direction()
+        self._find_direction(any(self.monitor in info.metrics for info in resumption.earlier))
         if self._ranking.direction is not None:
             self._ranking.restore(*resumption.best(self.monitor, self._ranking.direction))
         self._say(
             f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}; an "
             "initial_epoch given to fit is not used"
         )
+        if self._run.in_fit:
+            keras_compat.start_at_epoch(self.model, info.epoch or 0)
 
     def _nothing_to_do(self, resumption: Resumption) -> None:
         self._resumption = None
@@ -300,14 +314,14 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         resumption.restore_history(self.model)
         warn(f"{resumption.info.path} has {resumption.info.epoch} epochs already: nothing to train")
 
-    def _find_direction(self) -> None:
-        """Settle which direction is better, if that can be known or must be."""
+    def _find_direction(self, has_values: bool) -> None:
+        """Settle which direction is better, if that can be known, or if there is what to rank."""
         if self._ranking.direction is not None:
             return
         name = self.monitor.removeprefix("val_")
         known = keras_compat.metric_direction(self.model, name)
         self._ranking.direction = known or monitor.direction_of_name(self.monitor)
-        if self._ranking.direction is None and self._needs_ranking:
+        if self._ranking.direction is None and self._needs_ranking and has_values:
             self._ranking.direction = "min"
             self._once.warn(
                 "direction",
@@ -323,10 +337,10 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
         """Decide, and save if that is the answer."""
         logs = logs or {}
-        self._find_direction()
         path = self._path(reason, logs, epoch_done)
         cut_short = reason == "interrupt" and not epoch_done
         reading = Reading(None, "absent") if cut_short else monitor.read(logs, self.monitor)
+        self._find_direction(reading.value is not None)
         if self._needs_ranking and not cut_short:
             decision.explain(reading, self.monitor, logs, self._once)
         verdict = decision.decide(
@@ -399,6 +413,8 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if best is not None:
             self._ranking.accept(best)
         try:
+            if not self._run.is_checked:  # a loop of the user's own has not said that it begins
+                self._check_target()
             self._saver.save(self.model, path, fields, done)
         except BaseException as error:
             if not is_open:

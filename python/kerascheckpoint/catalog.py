@@ -32,11 +32,15 @@ def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]
 
 
 def list_of(template: FileTemplate) -> list[CheckpointInfo]:
-    """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does."""
-    return _read_all(_paths_of(template))
+    """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does.
+
+    Raises:
+        CheckpointSchemaError: If a newer version of this package wrote one of them.
+    """
+    return _read_all(_paths_of(template), refuse_newer=True)
 
 
-def _read_all(paths: Iterable[str]) -> list[CheckpointInfo]:
+def _read_all(paths: Iterable[str], *, refuse_newer: bool = False) -> list[CheckpointInfo]:
     infos = []
     for path in paths:
         try:
@@ -44,6 +48,8 @@ def _read_all(paths: Iterable[str]) -> list[CheckpointInfo]:
         except CheckpointNotFoundError:
             pass  # removed since the directory was read
         except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
+            if refuse_newer and isinstance(error, CheckpointSchemaError):
+                raise
             if path.endswith((MODEL_SUFFIX, WEIGHTS_SUFFIX)):
                 warn(f"not listed: {error}")
     return sorted(infos, key=lambda info: info.age_key)

@@ -67,11 +67,15 @@ class Staged:
 
 
 @contextlib.contextmanager
-def publishing(path: str) -> Iterator[Staged]:
+def publishing(path: str, root: str | None = None) -> Iterator[Staged]:
     """Write a new file for `path`: the body writes, the end of the block publishes.
 
     Missing parent directories are made; a symbolic link is followed. If the body raises or the
     process dies, the file that stood at `path` stays as it is.
+
+    Args:
+        path: Where the file will appear.
+        root: A directory above it that is not made again if it has been deleted.
 
     Raises:
         CheckpointWriteError: If the system refuses (disk full, no permission, ...).
@@ -81,6 +85,8 @@ def publishing(path: str) -> Iterator[Staged]:
         target = os.path.realpath(path)
         if os.path.isdir(target):
             raise IsADirectoryError(errno.EISDIR, "Is an existing directory", path)
+        if root is not None:
+            os.stat(root)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         staged = Staged(target)
         yield staged

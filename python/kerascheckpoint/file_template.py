@@ -65,8 +65,8 @@ class FileTemplate:
                     raise ValueError(f"there is no conversion '!{conversion}'")
                 if not name or name.isdigit() or "{" in name + (spec or ""):
                     raise ValueError("each placeholder needs a name, as in {epoch:02d}")
-                if name in COUNTERS and not conversion:
-                    format(1, spec or "")
+                if not conversion:
+                    _check_spec(spec or "", (1,) if name in COUNTERS else (1.0, 1, "1"))
         except ValueError as error:
             raise ValueError(
                 f"filepath is not a valid template: {error}. Received: filepath={self.text!r}."
@@ -183,6 +183,17 @@ class FileTemplate:
                 digits = name in COUNTERS and re.fullmatch(r"\d*d?", spec or "")
                 parts.append(r" *\d+" if digits else r"[^/\\]+?")
         return re.compile("".join(parts) + r"(\.interrupt)?" + re.escape(suffix), re.DOTALL)
+
+
+def _check_spec(spec: str, samples: tuple[Any, ...]) -> None:
+    """Raise a ValueError unless a format fits at least one of the samples."""
+    for last, sample in enumerate(samples, 1 - len(samples)):
+        try:
+            format(sample, spec)
+            return
+        except ValueError:
+            if not last:
+                raise
 
 
 def _absolute(text: str) -> str:

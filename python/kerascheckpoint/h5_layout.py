@@ -6,6 +6,8 @@ and dtypes stay the same, a file is the skeleton plus the arrays at their places
 """
 
 import dataclasses
+import functools
+import math
 import tempfile
 from typing import BinaryIO
 
@@ -13,6 +15,7 @@ import h5py
 import numpy as np
 
 from . import record
+from .checksum import crc32
 
 BLANK = b" "
 
@@ -24,6 +27,11 @@ class ArraySpec:
     name: str
     shape: tuple[int, ...]
     dtype: "np.dtype[np.generic]"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the array takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +74,12 @@ class Layout:
     offsets: dict[str, int]
     record_offset: int
     record_capacity: int
+
+    @functools.cached_property
+    def head(self) -> tuple[int, int]:
+        """Length and CRC-32 of what comes before the first array, with the record blank."""
+        _, head = self.skeleton[0]
+        return len(head), crc32(head)
 
 
 def make(structure: Structure, record_capacity: int) -> Layout:
@@ -114,7 +128,7 @@ def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
 def _pieces_between(
     file: BinaryIO, size: int, structure: Structure, offsets: dict[str, int]
 ) -> list[tuple[int, bytes]]:
-    lengths = {spec.name: _length(spec) for spec in structure.arrays}
+    lengths = {spec.name: spec.nbytes for spec in structure.arrays}
     taken = sorted((offset, offset + lengths[name]) for name, offset in offsets.items())
     pieces, position = [], 0
     for start, end in [*taken, (size, size)]:
@@ -123,10 +137,6 @@ def _pieces_between(
             pieces.append((position, file.read(start - position)))
         position = end
     return pieces
-
-
-def _length(spec: ArraySpec) -> int:
-    return int(np.prod(spec.shape, dtype=np.int64)) * spec.dtype.itemsize
 
 
 def _record_marker(capacity: int) -> str:

@@ -8,6 +8,7 @@ import threading
 from types import FrameType
 from typing import Any
 
+from .keras_compat import is_fitting
 from .notify import warn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -29,6 +30,7 @@ class InterruptWatch:
     def __init__(self) -> None:
         self.requested = False
         self.model: Any = None
+        self._in_fit = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "InterruptWatch":
         return InterruptWatch()
@@ -36,8 +38,13 @@ class InterruptWatch:
     def __reduce__(self) -> tuple[type["InterruptWatch"], tuple[()]]:
         return InterruptWatch, ()
 
-    def begin(self, model: Any) -> None:
-        """Watch for signals; only the main thread can, elsewhere a warning says so."""
+    def begin(self, model: Any, *, in_fit: bool = True) -> None:
+        """Watch for signals; only the main thread can, elsewhere a warning says so.
+
+        Args:
+            model: The model in training.
+            in_fit: Whether `fit` trains it; then the watch ends with it even if it raises.
+        """
         self.end()
         self.requested = False
         if threading.current_thread() is not threading.main_thread():
@@ -47,11 +54,21 @@ class InterruptWatch:
             )
             return
         self.model = model
+        self._in_fit = in_fit
         _watches.append(self)
         if not _earlier:
             for number in _SIGNALS:
                 _earlier[number] = _current(number)
                 signal.signal(number, _on_signal)
+
+    def asks(self, frame: FrameType | None) -> bool:
+        """Tell whether a signal at `frame` is a first one in the training that is watched.
+
+        Keras calls no hook when a `fit` raises; a loop of the user's own has to end the watch.
+        """
+        if self.requested or self.model is None:
+            return False
+        return not self._in_fit or is_fitting(self.model, frame)
 
     def end(self) -> None:
         """Watch no more; with the last watch the earlier handlers come back."""
@@ -63,22 +80,13 @@ class InterruptWatch:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    asked = [w for w in _watches if not w.requested and _is_training(w.model, frame)]
+    asked = [watch for watch in _watches if watch.asks(frame)]
     for watch in asked:
         watch.requested = True
     if not asked:
         _watches.clear()
         _bring_back_all()
         os.kill(os.getpid(), number)
-
-
-def _is_training(model: Any, frame: FrameType | None) -> bool:
-    """Tell whether a `fit` of `model` is on the stack: Keras calls no hook when one raises."""
-    while frame is not None and model is not None:
-        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _current(number: int) -> Any:

@@ -11,8 +11,10 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any, Literal
 
+import h5py
 import keras
 import numpy as np
 
@@ -20,6 +22,10 @@ BACKEND: str = keras.config.backend()
 
 # Whether `fit` has a batch in its hands when it announces it; else it may find that there is none.
 DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
+
+# Of the batches of one execution, `on_train_batch_end` names the last; before Keras 3.11 the first.
+_VERSION = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
+BATCH_END_NAMES_FIRST = _VERSION < (3, 11)
 
 
 class UnknownKerasError(Exception):
@@ -164,6 +170,24 @@ def serialize(target: Any) -> dict[str, Any]:
     return config
 
 
+def save_legacy(model: Any, path: str) -> None:
+    """Write a model in the legacy HDF5 format.
+
+    In memory first, where this Keras can: HDF5 itself crashes when a disk is full.
+    """
+    try:
+        write = _private("legacy.saving.legacy_h5_format", "save_model_to_hdf5")
+    except UnknownKerasError:
+        model.save(path)
+        return
+    with h5py.File(path, "w", driver="core", backing_store=False) as h5_file:
+        write(model, h5_file)
+        h5_file.flush()
+        image = h5_file.id.get_file_image()
+    with open(path, "wb") as file:
+        file.write(image)
+
+
 def print_message(text: str) -> None:
     """Print through Keras, so that its logging settings hold."""
     try:
@@ -190,16 +214,36 @@ def metric_direction(model: Any, name: str) -> Literal["min", "max"] | None:
     return None
 
 
+def is_fitting(model: Any, frame: FrameType | None) -> bool:
+    """Tell whether a `fit` of `model` is on the stack that ends in `frame`."""
+    while frame is not None and model is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class _Epoch(int):
-    """An epoch's number that is true even at 0, as Keras asks `_initial_epoch or initial_epoch`."""
+    """An epoch's number that is true even at 0, as Keras asks `_initial_epoch or initial_epoch`.
+
+    It is false in any later `fit`: the one that it was made for may have ended by an exception.
+    """
+
+    model: Any
+    history: Any
 
     def __bool__(self) -> bool:
-        return True
+        if getattr(self.model, "history", None) is self.history:
+            return True
+        forget_start(self.model)
+        return False
 
 
 def start_at_epoch(model: Any, epoch: int) -> None:
     """Let the `fit` that is about to begin start at `epoch`, as Keras' BackupAndRestore does."""
-    model._initial_epoch = _Epoch(epoch)
+    start = _Epoch(epoch)
+    start.model, start.history = model, getattr(model, "history", None)
+    model._initial_epoch = start
 
 
 def forget_start(model: Any) -> None:
@@ -248,7 +292,8 @@ def skip_batches(
 
     def draw(*arguments: Any) -> Any:
         nonlocal left
-        if model.history is not history:  # another fit: the one before ended by an exception
+        # Neither another fit, if this one ends by an exception, nor train_on_batch() is meant.
+        if model.history is not history or not is_fitting(model, sys._getframe(1)):
             cancel()
             return train(*arguments)
         batches = arguments[-1]

@@ -13,11 +13,15 @@ Direction = Literal["min", "max"]
 _SCORES = frozenset(
     [
         *("acc", "accuracy", "auc", "auroc", "precision", "recall", "sensitivity", "specificity"),
-        *("f1", "f1_score", "fbeta", "fbeta_score", "score", "iou", "io_u", "mean_iou", "dice"),
+        *("f1", "f1score", "f1_score", "fbeta", "fbeta_score", "score", "dice", "dice_coef"),
+        *("iou", "io_u", "mean_iou", "jaccard", "explained_variance"),
         *("kappa", "mcc", "r2", "r2_score", "map", "ndcg", "mrr", "bleu", "psnr", "ssim"),
         *("cosine_similarity",),
     ]
 )
+
+# Keras computes metrics in float32: a difference of two is not known better than to this part.
+_FLOAT32_ROUNDING = 2.0**-23
 
 
 def direction_of_mode(mode: str | None) -> Direction | None:
@@ -65,6 +69,8 @@ def read(logs: Mapping[str, Any], name: str) -> Reading:
 
 def as_float(value: Any) -> float | None:
     """Return the number that `value` holds, or `None` if it holds none or several."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return as_float(value[0])
     try:
         return float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError):
@@ -97,7 +103,8 @@ def is_improvement(
     if best is None:
         return True
     change = best - value if direction == "min" else value - best
-    return change > 0 and change >= min_delta
+    rounding = _FLOAT32_ROUNDING * max(abs(value), abs(best)) if min_delta else 0.0
+    return change > 0 and change + rounding >= min_delta
 
 
 def better_of(first: float | None, second: float | None, direction: Direction) -> float | None:

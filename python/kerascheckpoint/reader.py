@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import h5py
 
-from . import record
+from . import hdf5_probe, plain_record, record
 from .archive import METADATA, WEIGHTS
 from .checkpoint_info import CheckpointInfo
 from .errors import (
@@ -24,10 +24,9 @@ from .errors import (
     CheckpointSchemaError,
 )
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
-from .weights import Region, stored_member
+from .weights import Region, check_form, stored_member
 
 TEXT_LIMIT = 1 << 28  # bytes of the largest metadata.json that is taken for one
-_RECORD_WITHIN = 1 << 16  # bytes from the start in which our layout begins the record
 
 
 @contextlib.contextmanager
@@ -93,22 +92,34 @@ def read(file: BinaryIO, path: str) -> tuple[CheckpointInfo, dict[str, Any] | No
 
 
 def _read_fields(file: BinaryIO, path: str) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the fields of the record, if there is one, and the version of Keras, if it is said."""
     if path.endswith(MODEL_SUFFIX):
-        with zipfile.ZipFile(file) as archive:
-            metadata = read_metadata(archive)
-            stored_member(archive, WEIGHTS)
-        found = metadata.get(record.KEY)
-        version = metadata.get("keras_version")
-        fields = None if found is None else record.decode(found)
-        return fields, version if isinstance(version, str) else None
+        return _read_zip(file)
+    plain = plain_record.find(file)
+    if plain is not None and plain.is_as_written:
+        if plain.size != os.fstat(file.fileno()).st_size:
+            raise CheckpointCorruptError(f"it should have {plain.size} bytes")
+        return plain.fields, None
+    if plain is not None and not hdf5_probe.survives(path):
+        raise CheckpointCorruptError("the structure around its arrays is damaged")
     with h5py.File(Region(file, 0, os.fstat(file.fileno()).st_size), "r") as h5_file:
-        if not path.endswith(WEIGHTS_SUFFIX) and "model_weights" not in h5_file:
-            raise CheckpointCorruptError("it holds no Keras model")
         text = _attribute(h5_file, record.KEY)
-        if text is None and _has_lost_record(file):
+        if text is None and plain is not None and plain.fields is not None:
             raise CheckpointCorruptError("its record is there and cannot be reached")
+        if text is None:
+            check_form(h5_file, legacy=not path.endswith(WEIGHTS_SUFFIX))
         version = _attribute(h5_file, "keras_version")
     return None if text is None else record.decode(_parsed(text)), version
+
+
+def _read_zip(file: BinaryIO) -> tuple[dict[str, Any] | None, str | None]:
+    with zipfile.ZipFile(file) as archive:
+        metadata = read_metadata(archive)
+        stored_member(archive, WEIGHTS)
+    found = metadata.get(record.KEY)
+    version = metadata.get("keras_version")
+    fields = None if found is None else record.decode(found)
+    return fields, version if isinstance(version, str) else None
 
 
 def _attribute(h5_file: h5py.File, name: str) -> str | None:
@@ -122,24 +133,6 @@ def _attribute(h5_file: h5py.File, name: str) -> str | None:
     if not isinstance(text, str):
         raise CheckpointCorruptError(f"its attribute {name!r} is no text")
     return text
-
-
-def _has_lost_record(file: BinaryIO) -> bool:
-    """Tell whether a file that looks like a stock one has a whole record of ours, but cut off.
-
-    Stray pieces of one do not count: HDF5 may write what its memory held before into its gaps.
-    """
-    file.seek(0)
-    place = file.read(_RECORD_WITHIN).find(record.BEGIN)
-    if place < 0:
-        return False
-    file.seek(place)
-    text = file.read(TEXT_LIMIT).decode(errors="replace")
-    try:
-        found = record.decode(json.JSONDecoder().raw_decode(text)[0])
-        return int(found["image"]["record_offset"]) == place
-    except (CheckpointError, KeyError, TypeError, ValueError, RecursionError):
-        return False
 
 
 def _info(

@@ -40,6 +40,13 @@ _OPTIONAL: dict[str, type | types.UnionType] = {
     "arrays": dict,
     "image": dict,
     "history": dict,
+    "epochs": list,
+    "runs": list,
+    "random": dict,
+    "metric_state": list,
+    "template": str,
+    "compiled": str,
+    "optimizer": str,
 }
 
 
@@ -57,18 +64,20 @@ def decode(record: Any) -> dict[str, Any]:
         CheckpointSchemaError: If a newer version of this package wrote it.
         CheckpointCorruptError: If it is damaged or not a record.
     """
-    if not isinstance(record, dict) or not isinstance(record.get("schema"), int):
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if type(schema) is not int or schema < 1:
         raise CheckpointCorruptError("its record is not one of kerascheckpoint")
-    if record["schema"] > SCHEMA:
+    if schema > SCHEMA:
         raise CheckpointSchemaError(
-            f"its record has schema {record['schema']}, newer than {SCHEMA}, the newest that this "
+            f"its record has schema {schema}, newer than {SCHEMA}, the newest that this "
             "version of kerascheckpoint reads; install a newer kerascheckpoint"
         )
     guarded = {name: value for name, value in record.items() if name != "crc32"}
     if record.get("crc32") != _checksum(guarded):
         raise CheckpointCorruptError("its record is damaged (checksum differs)")
     for name, kind in _REQUIRED.items():
-        if not isinstance(record.get(name), kind):
+        value = record.get(name)
+        if not isinstance(value, kind) or (isinstance(value, int) and not _is_count(value)):
             raise CheckpointCorruptError(f"its record has no usable {name!r}")
     for name, kind in _OPTIONAL.items():
         if record.get(name) is not None and not isinstance(record[name], kind):
@@ -94,6 +103,10 @@ def dumps(record: Mapping[str, Any]) -> str:
 def _checksum(record: Mapping[str, Any]) -> str:
     canonical = json.dumps(record, separators=(",", ":"), sort_keys=True)
     return f"{zlib.crc32(canonical.encode()):08x}"
+
+
+def _is_count(value: int) -> bool:
+    return not isinstance(value, bool) and value >= 0
 
 
 def _to_json(value: Any) -> Any:

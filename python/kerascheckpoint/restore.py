@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import keras
 import numpy as np
 
-from . import random_state, reader, weights
+from . import random_state, reader, training_state, weights
 from .archive import ASSETS
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
@@ -23,27 +23,11 @@ from .verify import verify_open
 from .warm_memory import WarmMemory
 from .weights import Region, StoredArray
 
-_OPTIMIZER = "optimizer/"
+_OPTIMIZER, _VARIABLES = "optimizer/", "vars/"  # where a model's optimizer is stored
 
 
-def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
-    """Put weights, optimizer state and random state of a checkpoint into `model`.
-
-    An optimizer that is not built yet is built first. The file is verified and compared with the
-    model before anything is changed.
-
-    Args:
-        model: A built Keras model of the same architecture.
-        path: A `.keras` or `.weights.h5` file.
-
-    Returns:
-        What the file says of itself; its `epoch` is the next `initial_epoch` of `fit`.
-
-    Raises:
-        CheckpointNotFoundError: If there is no such file.
-        CheckpointCorruptError: If the file is damaged.
-        CheckpointMismatchError: If the model differs; the text names the first difference.
-    """
+def restore(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
+    """Restore `model` from the file at `path`: see `kerascheckpoint.restore_checkpoint`."""
     path = os.path.abspath(os.path.expanduser(os.fspath(path)))
     if suffix_of(path) == LEGACY_SUFFIX:
         raise CheckpointMismatchError(
@@ -54,6 +38,7 @@ def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> Checkpoint
         info, record = verify_open(file, path)
         record = record or {}
         _build(model, record)
+        _compare_optimizers(record.get("optimizer"), training_state.optimizer_name(model))
         if "random" in record:
             random_state.check(model, record["random"])
         try:
@@ -80,6 +65,13 @@ def _build(model: Any, record: dict[str, Any]) -> None:
         optimizer.build(model.trainable_variables)
 
 
+def _compare_optimizers(stored: str | None, own: str | None) -> None:
+    if None not in (stored, own) and stored != own:
+        raise CheckpointMismatchError(
+            f"the file holds the state of the optimizer {stored}, the model has {own}"
+        )
+
+
 def _call_on_zeros(model: Any, build_config: dict[str, Any]) -> None:
     """Build a subclassed model, which has no `build` of its own, by a call on one sample."""
     shape = build_config.get("input_shape")
@@ -91,12 +83,19 @@ def _restore_arrays(model: Any, file: BinaryIO, path: str) -> None:
     snapshotter = Snapshotter()
     before = snapshotter.capture(model, weights_only=True)
     places = snapshotter.places(model)
-    with weights.weights_of(file, path) as (region, h5_file):
-        found = {array.name: array for array in weights.stored_arrays(region, h5_file)}
-    stored = _comparable(found, before.specs, getattr(model, "optimizer", None))
+    region = weights.region_of(file, path)
+    found = {array.name: array for array in weights.stored_arrays(region)}
+    optimizer: Any = getattr(model, "optimizer", None)
+    begins_anew = _begins_anew(optimizer, found, region)
+    stored = _comparable(found, before.specs, optimizer, begins_anew=begins_anew)
     before, _ = WarmMemory().detach(before)
     try:
-        _load(places, stored, lambda array: _read(region, array))
+        if begins_anew:
+            for name in [name for name in stored if name.startswith(_OPTIMIZER)]:
+                index = int(name.removeprefix(_OPTIMIZER + _VARIABLES))
+                optimizer.variables[index].assign(_read(region, stored.pop(name)))
+        others = [place for place in places if place[0] is not optimizer or not begins_anew]
+        _load(others, stored, lambda array: _read(region, array))
         if path.endswith(MODEL_SUFFIX):
             _load_assets(snapshotter.places(model, assets=True), file)
     except Exception as error:
@@ -106,13 +105,39 @@ def _restore_arrays(model: Any, file: BinaryIO, path: str) -> None:
         ) from error
 
 
+def _begins_anew(optimizer: Any, found: Mapping[str, StoredArray], region: Region) -> bool:
+    """Tell whether the file lacks state of the optimizer because there was none yet.
+
+    It was saved before the first step, and before Keras made what an optimizer keeps for each
+    variable; that is at its first values as well in an optimizer that has made no step.
+    """
+    stock = keras.optimizers.Optimizer.save_own_variables
+    if getattr(type(optimizer), "save_own_variables", None) is not stock:
+        return False
+    if not any(name.startswith(_OPTIMIZER) for name in found):
+        warn("the file holds no optimizer's state: that of the model stays as it is")
+        return True
+    names = {f"{_OPTIMIZER}{_VARIABLES}{index}" for index in range(len(optimizer.variables))}
+    iterations = found.get(f"{_OPTIMIZER}{_VARIABLES}0")
+    if names <= found.keys() or iterations is None or iterations.shape != ():
+        return False
+    return int(_read(region, iterations)) == int(optimizer.iterations) == 0
+
+
 def _comparable(
-    stored: dict[str, StoredArray], specs: tuple[ArraySpec, ...], optimizer: Any
+    stored: dict[str, StoredArray],
+    specs: tuple[ArraySpec, ...],
+    optimizer: Any,
+    *,
+    begins_anew: bool,
 ) -> dict[str, StoredArray]:
     """Return the stored arrays that the model takes, if they are exactly the ones it has."""
     if optimizer is None and any(name.startswith(_OPTIMIZER) for name in stored):
         warn("the model has no optimizer: the optimizer's state in the file was left out")
         stored = {name: a for name, a in stored.items() if not name.startswith(_OPTIMIZER)}
+    if begins_anew:
+        absent = {s.name for s in specs if s.name.startswith(_OPTIMIZER)} - stored.keys()
+        specs = tuple(spec for spec in specs if spec.name not in absent)
     for spec in specs:
         array = stored.get(spec.name)
         if array is None:

@@ -10,7 +10,7 @@ from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
 from .file_template import FileTemplate
 from .monitor import Direction, is_improvement
-from .restore import restore_checkpoint
+from .restore import restore
 from .retention import KeptFile
 
 
@@ -30,7 +30,11 @@ class Resumption:
 
     @classmethod
     def find(cls, template: FileTemplate) -> "Resumption | None":
-        """Return the newest undamaged checkpoint with a record; warn of damaged ones."""
+        """Return the newest undamaged checkpoint with a record; warn of damaged ones.
+
+        Raises:
+            CheckpointSchemaError: If a newer version of this package wrote one of the files.
+        """
         infos = [info for info in catalog.list_of(template) if info.schema is not None]
         info = catalog.first_whole(reversed(infos))
         if info is None:
@@ -38,7 +42,7 @@ class Resumption:
         return cls(info, reader.read_record(info.path) or {}, infos)
 
     def restore(self, model: Any) -> None:
-        """Put weights, optimizer and random state back and let `fit` start at the epoch.
+        """Put weights, optimizer and random state back.
 
         Raises:
             CheckpointMismatchError: If the model or its compilation differs.
@@ -55,11 +59,14 @@ class Resumption:
                 f"{self.info.path!r} was saved in the middle of an epoch, and the model is "
                 "compiled with another loss or other metrics than then"
             )
-        restore_checkpoint(model, self.info.path)
-        keras_compat.start_at_epoch(model, self.info.epoch or 0)
+        restore(model, self.info.path)
 
-    def enter_epoch(self, model: Any) -> Callable[[], None]:
+    def enter_epoch(self, model: Any, *, in_fit: bool) -> Callable[[], None]:
         """At the begin of the first epoch: leave no trace on the model, skip what is done.
+
+        Args:
+            model: The model in training.
+            in_fit: Whether `fit` trains it; a loop of the user's own has to skip by itself.
 
         Returns:
             A function that ends the skipping, if it has not ended by then.
@@ -77,6 +84,8 @@ class Resumption:
         def restore_random() -> None:  # drawing the batches again may have used it
             random_state.restore_process(self.record["random"])
 
+        if not in_fit:
+            return _nothing
         if len(model.metrics_variables) == len(stored):
             restore_metrics()
             return keras_compat.skip_batches(model, self.info.batch, _nothing, restore_random)

@@ -21,7 +21,9 @@ class Run:
         history: Each metric's value of each epoch, like `History.history`.
         lineage: Identifiers of the runs that this one continues, its own last.
         span: Batches of one execution (`steps_per_execution`).
-        skipped_until: Batches of the first epoch that the run before has done.
+        skipped_until: Batches of the first epoch that the run before has done and `fit` skips.
+        in_fit: Whether `fit` trains the model, and not a loop of the user's own.
+        is_checked: Whether the target was checked.
         is_interrupted: Whether a signal has ended it.
         writes: Whether this process is the one that writes.
     """
@@ -33,6 +35,8 @@ class Run:
     lineage: list[str] = dataclasses.field(default_factory=lambda: [uuid.uuid4().hex])
     span: int = 1
     skipped_until: int = 0
+    in_fit: bool = True
+    is_checked: bool = False
     is_interrupted: bool = False
     writes: bool = True
 
@@ -44,7 +48,7 @@ class Run:
         self.epochs = list(record["epochs"])
         self.history = {name: list(values) for name, values in record["history"].items()}
         self.lineage = [*record["runs"], *self.lineage]
-        self.skipped_until = record["batch"]
+        self.skipped_until = record["batch"] if self.in_fit else 0
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Epoch `epoch` is complete with these logs."""

@@ -1,10 +1,10 @@
 """When to save: one small policy for each form of `save_freq`. They answer; somebody else acts."""
 
 import dataclasses
-import numbers
 from datetime import timedelta
 from typing import Any, Protocol
 
+from .arguments import as_whole
 from .checkpoint_info import Reason
 
 ACCEPTED = '"epoch", a whole number of batches (1 or more) or a positive datetime.timedelta'
@@ -137,8 +137,7 @@ def from_save_freq(save_freq: Any) -> SavePolicy:
         return EveryEpoch()
     if isinstance(save_freq, timedelta) and save_freq > timedelta(0):
         return EveryInterval(save_freq.total_seconds())
-    if isinstance(save_freq, numbers.Real) and not isinstance(save_freq, bool):
-        count = float(save_freq)
-        if count >= 1 and count.is_integer():
-            return EveryBatches(int(count))
+    count = as_whole(save_freq)
+    if count is not None and count >= 1:
+        return EveryBatches(count)
     raise ValueError(f"Unrecognized save_freq: {save_freq!r}. Expected {ACCEPTED}.")

@@ -9,7 +9,7 @@ from .archive import Archiver
 from .background import BackgroundWriter
 from .commit import publishing, write_error
 from .file_template import LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
-from .keras_compat import UnknownKerasError
+from .keras_compat import UnknownKerasError, save_legacy
 from .snapshot import Snapshotter
 from .warm_memory import WarmMemory
 
@@ -19,18 +19,25 @@ Done = Callable[[BaseException | None], None]
 class Saver:
     """Saves models one after the other and keeps what the next save can use again."""
 
-    def __init__(self, *, on_background: bool) -> None:
+    def __init__(self, *, on_background: bool, root: str | None = None) -> None:
+        """Make a saver.
+
+        Args:
+            on_background: Whether files are written behind the training.
+            root: The directory that all files lie under; see `publishing`.
+        """
         self._snapshotter = Snapshotter()
         self._archiver = Archiver()
         self._memory = WarmMemory()
         self._writer = BackgroundWriter()
         self._on_background = on_background
+        self._root = root
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Saver":
-        return Saver(on_background=self._on_background)
+        return _new_saver(self._on_background, self._root)
 
     def __reduce__(self) -> Any:
-        return _new_saver, (self._on_background,)
+        return _new_saver, (self._on_background, self._root)
 
     def save(self, model: Any, path: str, fields: Mapping[str, Any], done: Done) -> None:
         """Save `model` at `path`, with `fields` as its record.
@@ -52,7 +59,7 @@ class Saver:
             content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
         except UnknownKerasError:
             self._writer.drain()
-            _attempt(lambda: _save_by_keras(model, path, fields), done)
+            _attempt(lambda: _save_by_keras(model, path, fields, self._root), done)
             return
         if not self._on_background:
             _attempt(lambda: self._write(path, content, fields), done)
@@ -76,12 +83,12 @@ class Saver:
         self._writer.settle(wait_for_all=wait_for_all)
 
     def _write(self, path: str, content: Any, fields: Mapping[str, Any]) -> None:
-        with publishing(path) as staged:
+        with publishing(path, self._root) as staged:
             self._archiver.write(staged.fd, content, fields)
 
 
-def _new_saver(on_background: bool) -> Saver:
-    return Saver(on_background=on_background)
+def _new_saver(on_background: bool, root: str | None) -> Saver:
+    return Saver(on_background=on_background, root=root)
 
 
 def _attempt(write: Callable[[], None], done: Done) -> None:
@@ -93,14 +100,16 @@ def _attempt(write: Callable[[], None], done: Done) -> None:
         done(None)
 
 
-def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any]) -> None:
+def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any], root: str | None) -> None:
     """Let Keras write beside the target, then publish that in our way."""
     suffix = suffix_of(path)
-    with publishing(path) as staged:
+    with publishing(path, root) as staged:
         sibling = staged.sibling(suffix)
         try:
             if suffix == WEIGHTS_SUFFIX:
                 model.save_weights(sibling)
+            elif suffix == LEGACY_SUFFIX:
+                save_legacy(model, sibling)
             else:
                 model.save(sibling)
         except RuntimeError as error:  # h5py's words for a full disk, without its number

@@ -129,6 +129,8 @@ def _as_array(value: Any) -> np.ndarray[Any, Any]:
         return _tensorflow_alias(value)
     if keras_compat.BACKEND == "torch" and hasattr(value, "detach"):
         return _torch_view(value.detach())
+    if keras_compat.BACKEND == "jax":
+        return np.asarray(value)  # convert_to_numpy() would copy
     return np.asarray(keras.ops.convert_to_numpy(value))
 
 

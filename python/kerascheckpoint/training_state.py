@@ -53,6 +53,7 @@ def fields(
         "random": random_state.capture(model),
         "metric_state": [] if epoch_done else _metric_state(model),
         "compiled": compiled(model),
+        "optimizer": optimizer_name(model),
         "build_config": keras_compat.build_config(model),
     }
 
@@ -69,3 +70,16 @@ def compiled(model: Any) -> str:
     config = model.get_compile_config() if getattr(model, "compiled", False) else {}
     names = ("loss", "loss_weights", "metrics", "weighted_metrics")
     return json.dumps([config.get(name) for name in names], sort_keys=True, default=str)
+
+
+def optimizer_name(model: Any) -> str | None:
+    """Return the class of a model's optimizer, and of the one that it wraps, as a text to compare.
+
+    Optimizers of different classes may have state of the same form, and mean another by it.
+    """
+    names = []
+    optimizer = getattr(model, "optimizer", None)
+    while optimizer is not None:
+        names.append(type(optimizer).__name__)
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+    return " of ".join(names) or None

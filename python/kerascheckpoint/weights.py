@@ -1,6 +1,5 @@
 """The weights inside a checkpoint: their bytes as a file of their own, and each array's place."""
 
-import contextlib
 import dataclasses
 import io
 import os
@@ -76,31 +75,28 @@ def stored_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     return member
 
 
-@contextlib.contextmanager
-def weights_of(file: BinaryIO, path: str) -> Iterator[tuple[Region, h5py.File]]:
-    """Open the weights of a `.keras` or `.weights.h5` file: their bytes and their structure."""
-    if path.endswith(MODEL_SUFFIX):
-        with zipfile.ZipFile(file) as archive:
-            member = stored_member(archive, WEIGHTS)
-            archive.open(member).close()  # compares the member's own header with the directory
-        file.seek(member.header_offset)
-        header = file.read(30)
-        start = member.header_offset + 30
-        start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        region = Region(file, start, member.file_size)
-    else:
-        region = Region(file, 0, os.fstat(file.fileno()).st_size)
-    with h5py.File(region, "r") as h5_file:
-        yield region, h5_file
+def region_of(file: BinaryIO, path: str) -> Region:
+    """Return the bytes of the weights in an open `.keras` or `.weights.h5` file."""
+    if not path.endswith(MODEL_SUFFIX):
+        return Region(file, 0, os.fstat(file.fileno()).st_size)
+    with zipfile.ZipFile(file) as archive:
+        member = stored_member(archive, WEIGHTS)
+        archive.open(member).close()  # compares the member's own header with the directory
+    file.seek(member.header_offset)
+    header = file.read(30)
+    start = member.header_offset + 30
+    start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+    return Region(file, start, member.file_size)
 
 
-def stored_arrays(region: Region, h5_file: h5py.File) -> list[StoredArray]:
-    """Return every array of a weights file, in the order of their bytes.
+def stored_arrays(region: Region) -> list[StoredArray]:
+    """Return every array in the weights, in the order of their bytes, as HDF5 finds them.
 
     Raises:
         CheckpointCorruptError: If one is not stored as plain bytes inside the file.
     """
-    arrays = list(_arrays_below(h5_file, "", 0))
+    with h5py.File(region, "r") as h5_file:
+        arrays = list(_arrays_below(h5_file, "", 0))
     for array in arrays:
         if array.nbytes and not 0 <= array.offset <= region.size - array.nbytes:
             raise CheckpointCorruptError(f"array {array.name!r} lies outside of the file")
@@ -129,3 +125,19 @@ def _stored_array(name: str, dataset: h5py.Dataset) -> StoredArray:
     if nbytes and (offset is None or dataset.chunks is not None or dataset.external):
         raise CheckpointCorruptError(f"array {name!r} is not stored as plain bytes")
     return StoredArray(name, dataset.shape or (), dataset.dtype, offset or 0, nbytes)
+
+
+def check_form(h5_file: h5py.File, *, legacy: bool) -> None:
+    """Raise a CheckpointCorruptError unless a file has the form that Keras writes.
+
+    That is: arrays lie in groups called `vars`; a legacy model has its weights in one group.
+    """
+    if legacy:
+        if "model_weights" not in h5_file:
+            raise CheckpointCorruptError("it holds no Keras model")
+        return
+    first = next(_arrays_below(h5_file, "", 0), None)
+    if first is None and "vars" not in h5_file and "layers" not in h5_file:
+        raise CheckpointCorruptError("it holds no weights of a Keras model")
+    if first is not None and "vars" not in first.name.split("/")[:-1]:
+        raise CheckpointCorruptError(f"its array {first.name!r} is not where Keras stores any")

@@ -104,11 +104,12 @@ def read(path: Any) -> dict[str, np.ndarray]:
 
 def places_of(path: Any) -> dict[str, tuple[int, int]]:
     """Return where each array's bytes lie in a file, as (start, length)."""
-    with reader.opened(str(path)) as file, weights.weights_of(file, str(path)) as (region, h5_file):
+    with reader.opened(str(path)) as file:
+        region = weights.region_of(file, str(path))
         start = region._start
         return {
             array.name: (start + array.offset, array.nbytes)
-            for array in weights.stored_arrays(region, h5_file)
+            for array in weights.stored_arrays(region)
         }
 
 

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import pickle
+import shutil
 import warnings
 from datetime import timedelta
 
@@ -725,3 +726,45 @@ def test_verbose_may_be_true_or_false_as_for_keras(tmp_path):
 def test_a_wrong_argument_is_refused_in_words_that_name_it(tmp_path, name, value):
     with pytest.raises(ValueError, match=rf"^{name} must be .*Received: {name}="):
         ModelCheckpoint(tmp_path / "m.keras", **{name: value})
+
+
+def test_a_directory_that_is_deleted_in_training_is_an_error_and_not_made_again(
+    tmp_path, shared_model
+):
+    """Whoever removed it, or the mount that went away, must be heard of."""
+    place = tmp_path / "run"
+    saving = ModelCheckpoint(place / "{epoch}.keras")
+    remove = training.At(1, lambda: shutil.rmtree(place))
+    with pytest.raises(CheckpointWriteError, match="No such file or directory") as caught:
+        training.train(shared_model, remove, saving, epochs=2)
+    assert str(place / "2.keras") in str(caught.value)
+    assert training.names_in(tmp_path) == []
+
+
+def test_a_loop_of_ones_own_counts_every_batch(tmp_path, shared_model):
+    saving = ModelCheckpoint(tmp_path / "{epoch}-{batch}-{step}.keras")
+    saving.set_model(shared_model)
+    saving.on_train_begin()
+    for epoch in range(2):
+        saving.on_epoch_begin(epoch)
+        for batch in range(3):
+            saving.on_train_batch_begin(batch)
+            saving.on_train_batch_end(batch)
+        saving.on_epoch_end(epoch)
+    saving.on_train_end()
+    assert training.names_in(tmp_path) == ["1-3-3.keras", "2-3-6.keras"]
+
+
+def test_a_mistyped_monitor_of_unknown_direction_is_one_warning(tmp_path, shared_model):
+    saving = ModelCheckpoint(tmp_path / "m.keras", monitor="qualty", save_best_only=True)
+    with pytest.warns(CheckpointWarning) as caught:
+        training.train(shared_model, saving, epochs=2)
+    (text,) = training.texts(caught)
+    assert "qualty" in text
+
+
+def test_min_delta_is_not_lost_to_rounding(tmp_path, shared_model):
+    """1.0 - 0.9 is a little less than 0.1 for a computer."""
+    saving = ModelCheckpoint(tmp_path / "m.keras", "score", mode="min", min_delta=0.1)
+    training.train(shared_model, training.Script(score=[1.0, 0.95, 0.9]), saving, epochs=3)
+    assert saving.best == 0.9

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from kerascheckpoint import CheckpointWarning
+from kerascheckpoint import CheckpointWarning, ModelCheckpoint, list_checkpoints
 from kerascheckpoint.interrupt import InterruptWatch
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -110,3 +110,18 @@ def test_a_copy_watches_for_itself(copied, received):
     watch.begin(Training())
     assert not copied(watch).requested
     watch.end()
+
+
+def test_a_loop_of_ones_own_is_watched_until_it_says_that_it_ends(tmp_path, shared_model, received):
+    saving = ModelCheckpoint(tmp_path / "m.keras", save_on_interrupt=True)
+    saving.set_model(shared_model)
+    saving.on_train_begin()
+    saving.on_train_batch_end(0)
+    os.kill(os.getpid(), signal.SIGINT)
+    saving.on_train_batch_end(1)
+    (info,) = list_checkpoints(tmp_path)
+    assert (info.reason, info.step) == ("interrupt", 2)
+    assert shared_model.stop_training
+    saving.on_train_end()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert received == [signal.SIGINT]

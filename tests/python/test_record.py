@@ -37,8 +37,8 @@ FIELDS = {
 }
 
 SAVED_AT = {
-    ".keras": datetime(2026, 11, 22, 18, 41, 40, 536711, timezone.utc),
-    ".weights.h5": datetime(2026, 11, 22, 18, 41, 40, 618983, timezone.utc),
+    ".keras": datetime(2026, 11, 22, 21, 58, 15, 774341, timezone.utc),
+    ".weights.h5": datetime(2026, 11, 22, 21, 58, 15, 861840, timezone.utc),
 }
 
 

@@ -18,6 +18,14 @@ from kerascheckpoint import (
 from kerascheckpoint.saving import Saver
 from training import arrays_of, assert_same, noisy_model, train
 
+FIELDS = {
+    "epoch": 0,
+    "batch": 0,
+    "step": 0,
+    "metrics": {},
+    "reason": "epoch",
+    "saved_at": "2026-01-02T03:04:05+00:00",
+}
 SUFFIXES = pytest.mark.parametrize("suffix", training.SUFFIXES)
 layers = keras.layers
 
@@ -27,6 +35,10 @@ def saved(model, path, **settings):
     weights_only = str(path).endswith(".weights.h5")
     train(model, ModelCheckpoint(path, save_weights_only=weights_only), **settings)
     return path
+
+
+def ended(error):
+    assert error is None
 
 
 def stack(*added, optimizer="adam"):
@@ -151,9 +163,52 @@ def test_another_optimizer_is_a_difference_too(tmp_path, suffix):
     other = training.tiny_model(optimizer="sgd")
     other.optimizer.build(other.trainable_variables)
     before = arrays_of(other)
-    with pytest.raises(CheckpointMismatchError, match="the file holds 'optimizer/vars/"):
+    with pytest.raises(CheckpointMismatchError, match="the optimizer Adam, the model has SGD"):
         restore_checkpoint(other, path)
     assert_same(arrays_of(other), before)
+
+
+@SUFFIXES
+def test_a_file_from_before_the_first_step_is_restored(tmp_path, suffix):
+    """Keras makes an optimizer's slots with the first step; before, there is nothing to lack."""
+    model = training.tiny_model(optimizer="adam")
+    model.optimizer.learning_rate = 0.25
+    Saver(on_background=False).save(model, str(tmp_path / f"m{suffix}"), FIELDS, ended)
+    other = training.tiny_model(optimizer="adam")
+    restore_checkpoint(other, tmp_path / f"m{suffix}")
+    assert_same(
+        {name: a for name, a in arrays_of(other).items() if name.startswith("model")},
+        {name: a for name, a in arrays_of(model).items() if name.startswith("model")},
+    )
+    assert float(other.optimizer.learning_rate) == 0.25
+
+
+@SUFFIXES
+def test_slots_are_not_missing_silently_from_a_training_that_went_on(tmp_path, suffix):
+    Saver(on_background=False).save(
+        training.tiny_model(optimizer="adam"), str(tmp_path / f"m{suffix}"), FIELDS, ended
+    )
+    other = training.tiny_model(optimizer="adam")
+    train(other)
+    before = arrays_of(other)
+    with pytest.raises(CheckpointMismatchError, match="which the file lacks"):
+        restore_checkpoint(other, tmp_path / f"m{suffix}")
+    assert_same(arrays_of(other), before)
+
+
+def test_a_file_without_any_optimizer_leaves_the_models_own_and_says_so(tmp_path):
+    training.tiny_model(compiled=False).save_weights(tmp_path / "m.weights.h5")
+    other = training.tiny_model(optimizer="adam")
+    with pytest.warns(CheckpointWarning, match="holds no optimizer's state"):
+        restore_checkpoint(other, tmp_path / "m.weights.h5")
+
+
+@SUFFIXES
+def test_an_optimizer_with_state_of_the_same_form_is_another_one(tmp_path, suffix):
+    """Momentum of Adam in the place of AdamW's would be a silent mistake."""
+    path = saved(training.tiny_model(optimizer="adam"), tmp_path / f"m{suffix}")
+    with pytest.raises(CheckpointMismatchError, match="Adam, the model has AdamW"):
+        restore_checkpoint(training.tiny_model(optimizer="adamw"), path)
 
 
 @keras.saving.register_keras_serializable("tests")

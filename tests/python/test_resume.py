@@ -1,9 +1,11 @@
 """Resume: a stopped training that goes on must end where one that never stopped ends."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 import training
 from kerascheckpoint import (
     CheckpointMismatchError,
+    CheckpointSchemaError,
     CheckpointWarning,
     ModelCheckpoint,
     list_checkpoints,
@@ -502,3 +505,60 @@ def test_a_fit_that_raised_leaves_signals_to_whom_they_belong(tmp_path, shared_m
         assert received == [1]
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("place", ["on_train_begin", "on_epoch_begin", "on_train_batch_begin"])
+@pytest.mark.parametrize("freq", ["epoch", 3])
+def test_a_fit_that_dies_early_leaves_no_trace(tmp_path, shared_model, freq, place):
+    """Whoever fixes the error in the same session trains from where they say."""
+    path = tmp_path / "m.keras"
+    train(shared_model, ModelCheckpoint(path, save_freq=freq), epochs=2, steps=4)
+
+    class Dying(keras.callbacks.Callback):
+        pass
+
+    setattr(Dying, place, lambda self, *given, **logs: training.stop())
+    with pytest.raises(training.Stop):
+        train(shared_model, ModelCheckpoint(path, resume=True), Dying(), epochs=5)
+    steps = int(shared_model.optimizer.iterations)
+    shared_model.train_on_batch(*training.samples(1))
+    assert int(shared_model.optimizer.iterations) == steps + 1
+    assert train(shared_model, epochs=2).epoch == [0, 1]
+
+
+def test_a_newer_schema_is_refused_and_not_overwritten(tmp_path, shared_model):
+    path = tmp_path / "m.keras"
+    training.checkpoint_file(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    metadata = json.loads(members["metadata.json"])
+    metadata["kerascheckpoint"]["schema"] = 99
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, member in (members | {"metadata.json": json.dumps(metadata)}).items():
+            archive.writestr(name, member)
+    content = path.read_bytes()
+    with pytest.raises(CheckpointSchemaError, match="schema 99"):
+        train(shared_model, ModelCheckpoint(path, resume=True))
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("freq", ["epoch", 3])
+def test_a_loop_of_ones_own_resumes_too(tmp_path, shared_model, freq):
+    """It is given the state; where to go on in its data is its own affair."""
+    path = tmp_path / "m.keras"
+    train(shared_model, ModelCheckpoint(path, save_freq=freq), epochs=1, steps=4)
+    (info,) = list_checkpoints(path)
+    model = training.tiny_model()
+    saving = ModelCheckpoint(path, resume=True)
+    saving.set_model(model)
+    saving.on_train_begin()
+    assert_same(arrays_of(model), arrays_of(shared_model))
+    for batch in range(2):
+        saving.on_train_batch_begin(batch)
+        model.train_on_batch(*training.samples(1))
+        saving.on_train_batch_end(batch)
+    saving.on_epoch_end(info.epoch)
+    saving.on_train_end()
+    (last,) = list_checkpoints(path)
+    assert (last.epoch, last.step) == (info.epoch + 1, info.step + 2)
+    assert train(model, epochs=2).epoch == [0, 1]

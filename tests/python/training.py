@@ -184,8 +184,9 @@ def stock_file(path: Any) -> pathlib.Path:
 
 def damage(path: Any) -> None:
     """Flip one bit of the first stored array, which no look at the structure alone can find."""
-    with reader.opened(str(path)) as file, weights.weights_of(file, str(path)) as (region, h5_file):
-        array = next(a for a in weights.stored_arrays(region, h5_file) if a.nbytes)
+    with reader.opened(str(path)) as file:
+        region = weights.region_of(file, str(path))
+        array = next(a for a in weights.stored_arrays(region) if a.nbytes)
         region.seek(array.offset)
         content = region.read(array.nbytes)
     whole = bytearray(pathlib.Path(path).read_bytes())
