@@ -50,6 +50,7 @@ check: setup ## R CMD build and R CMD check --as-cran
 bench: ## measure saving against Keras' and Orbax' callbacks
 	tools/setup bench
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/listing.py
 
 .PHONY: faults
 faults: setup ## kill, starve and damage saves, many times over

@@ -46,7 +46,7 @@ def main() -> None:
                 "arrays": len(model.variables) + len(model.optimizer.variables),
                 "saves": measure_saves(model, directory, options.rounds),
                 "memory": measure_memory(model, directory),
-                "fit": measure_fits(kind, options, data, directory),
+                "fit": measure_fits(model, data, options.epochs, directory),
             }
     json.dump(results, sys.stdout)
 
@@ -177,7 +177,7 @@ def status(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure_fits(kind: str, options: Any, data: Any, directory: str) -> dict[str, Any]:
+def measure_fits(model: Any, data: Any, epochs: int, directory: str) -> dict[str, Any]:
     """Return, for each callback, the seconds of a whole `fit` and the stall of each save."""
     import keras
 
@@ -203,13 +203,12 @@ def measure_fits(kind: str, options: Any, data: Any, directory: str) -> dict[str
         )
     results = {}
     x, y, batch = data
-    for name, make in makers.items():
-        model, _ = build(kind, options.megabytes)
+    for name, make in [("warm up", makers["none"]), *makers.items()]:
         watch = Stopwatch()
         callbacks = [watch.before(), make(), watch.after()]
         arguments = {"batch_size": batch, "verbose": 0, "shuffle": False, "callbacks": callbacks}
         begin = time.perf_counter()
-        model.fit(x, y, epochs=options.epochs, **arguments)
+        model.fit(x, y, epochs=epochs, **arguments)
         results[name] = {
             "total": time.perf_counter() - begin,
             "stalls": watch.stalls,
@@ -217,6 +216,7 @@ def measure_fits(kind: str, options: Any, data: Any, directory: str) -> dict[str
             "other_steps": statistics.median(watch.other_steps),
         }
         shutil.rmtree(path("orbax"), ignore_errors=True)
+    del results["warm up"]
     return results
 
 
