@@ -360,7 +360,8 @@ def test_the_code_of_layers_runs_on_the_main_thread(tmp_path):
 def test_a_copy_made_before_training_is_as_good_as_the_original(copied, shared_model, tmp_path):
     """Tuners copy callbacks for each trial, and send them to other processes."""
     original = saver(tmp_path / "{epoch}.keras", keep_last=2, monitor="loss", mode="min")
-    training.train(shared_model, copied(original), epochs=3)
+    losses = training.Script(loss=[0.3, 0.2, 0.1])
+    training.train(shared_model, losses, copied(original), epochs=3)
     assert training.names_in(tmp_path) == ["2.keras", "3.keras"]
     assert original.last_filepath is None
     training.train(shared_model, original)
