@@ -7,7 +7,7 @@ from typing import Any
 
 import h5py
 
-from . import reader, record, verify, weights
+from . import reader, record, weights
 from .archive import METADATA, guard_of_array
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
 
@@ -37,7 +37,7 @@ def _guards(path: str) -> dict[str, Any]:
         return {
             "arrays": {
                 array.name: guard_of_array(
-                    verify.checksum_of(region, array.offset, array.nbytes),
+                    weights.checksum_of(region, array.offset, array.offset + array.nbytes),
                     array.offset,
                     array.nbytes,
                 )

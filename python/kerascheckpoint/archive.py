@@ -82,14 +82,20 @@ class Archiver:
         Raises:
             OSError: If the system refuses, or the file does not have the size that it must have.
         """
-        length = _record_length(fields, content) if content.config is None else 0
-        layout = self.layout_for(content.structure, length)
+        layout = self._layout
+        if layout is None or layout.structure != content.structure:
+            length = _record_length(fields, content) if content.config is None else 0
+            layout = self.layout_for(content.structure, length)
         base = 0 if content.config is None else HEAD
         sums, total = _write_image(fd, base, layout, content.arrays)
         finished = record.encode(dict(fields) | _guards(layout, content.specs, sums, total))
         if content.config is None:
-            text = record.dumps(finished).encode().ljust(layout.record_capacity)
-            _write_all(fd, [text], layout.record_offset)
+            text = record.dumps(finished).encode()
+            if len(text) > layout.record_capacity:  # the history has outgrown it: lay out anew
+                self._layout = None
+                self.write(fd, content, fields)
+                return
+            _write_all(fd, [text.ljust(layout.record_capacity)], layout.record_offset)
             size = layout.size
         else:
             size = _write_zip_around(fd, layout.size, total, content, finished)

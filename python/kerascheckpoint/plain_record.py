@@ -7,12 +7,12 @@ before the first array are known to be as they were written.
 
 import dataclasses
 import json
+import os
 from typing import Any, BinaryIO
 
 from . import record
-from .checksum import crc32
 from .errors import CheckpointCorruptError, CheckpointSchemaError
-from .h5_layout import BLANK
+from .weights import Region, checksum_of
 
 _WITHIN = 1 << 16  # bytes from the start in which our layout begins the record
 _LENGTHS = (_WITHIN, 1 << 20, 1 << 24, 1 << 28)  # bytes that are tried for its text
@@ -48,7 +48,9 @@ def find(file: BinaryIO) -> PlainRecord | None:
         length, crc = fields["image"]["head"]
         if offset != place:
             return PlainRecord()
-        is_as_written = crc == f"{_crc_without(file, length, offset, capacity):08x}"
+        region = Region(file, 0, os.fstat(file.fileno()).st_size)
+        found = checksum_of(region, 0, length, blank=(offset, offset + capacity))
+        is_as_written = crc == f"{found:08x}"
         return PlainRecord(fields, is_as_written, fields["image"]["size"])
     except (CheckpointCorruptError, CheckpointSchemaError, KeyError, TypeError, ValueError):
         return PlainRecord()
@@ -65,10 +67,3 @@ def _text_at(file: BinaryIO, place: int) -> Any:
             if len(content) < length:
                 break
     raise CheckpointCorruptError("its record is no JSON")
-
-
-def _crc_without(file: BinaryIO, length: int, offset: int, capacity: int) -> int:
-    """Return the CRC-32 of the first `length` bytes, with blanks in the place of the record."""
-    file.seek(0)
-    head = file.read(min(length, _LENGTHS[-1]))
-    return crc32(head[offset + capacity :], crc32(BLANK * capacity, crc32(head[:offset])))

@@ -7,12 +7,13 @@ from typing import Any, BinaryIO
 from . import hdf5_probe, reader, weights
 from .archive import WEIGHTS
 from .checkpoint_info import CheckpointInfo
-from .checksum import combine, crc32
+from .checksum import combine
 from .errors import CheckpointCorruptError
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
-from .h5_layout import BLANK
-from .weights import Region, StoredArray
+from .weights import Region, StoredArray, checksum_of
 
+_Guarded = tuple[int, int, str, str]  # offset, length, checksum and name of an array
+_NONE = (0, 0)  # no slot
 _CHUNK = 8 << 20  # bytes read at once
 
 
@@ -64,25 +65,32 @@ def _check_weights(file: BinaryIO, path: str, fields: dict[str, Any] | None) -> 
     region = weights.region_of(file, path)
     guarded = _guarded_arrays(fields, region)
     image = (fields or {}).get("image")
-    slot = image["record"] if image and path.endswith(WEIGHTS_SUFFIX) else [region.size, 0]
-    total = _compare_bytes(region, guarded, slot[0], slot[0] + slot[1])
-    if path.endswith(MODEL_SUFFIX):
-        with zipfile.ZipFile(file) as archive:
-            if total != archive.getinfo(WEIGHTS).CRC:
-                raise CheckpointCorruptError(f"its member {WEIGHTS} is damaged (checksum differs)")
+    total = _compare_bytes(
+        region, guarded, _slot(image) if path.endswith(WEIGHTS_SUFFIX) else _NONE
+    )
+    if region.crc not in (None, total):
+        raise CheckpointCorruptError(f"its member {WEIGHTS} is damaged (checksum differs)")
     if image is None:
-        _compare_structure(weights.stored_arrays(region), None if fields is None else guarded)
+        found = weights.stored_arrays(region)
+        if fields is not None:
+            _compare_structure(found, guarded)
     elif image["crc32"] != f"{total:08x}":
         # A zip that says the same of its member was changed on purpose: HDF5 made that.
-        if path.endswith(MODEL_SUFFIX) or hdf5_probe.survives(path):
+        if region.crc is not None or hdf5_probe.survives(path):
             _compare_structure(weights.stored_arrays(region), guarded)
         raise CheckpointCorruptError("the structure around its arrays is damaged")
 
 
-def _guarded_arrays(
-    fields: dict[str, Any] | None, region: Region
-) -> list[tuple[int, int, str, str]]:
-    """Return (offset, length, checksum, name) of each array in a record, in their order."""
+def _slot(image: dict[str, Any] | None) -> tuple[int, int]:
+    """Return where the record lies in the weights, as (start, end); it guards itself."""
+    if image is None:
+        return _NONE
+    start, length = image["record"]
+    return start, start + length
+
+
+def _guarded_arrays(fields: dict[str, Any] | None, region: Region) -> list[_Guarded]:
+    """Return the arrays that a record guards, in the order of their bytes."""
     guards = (fields or {}).get("arrays", {})
     arrays = sorted((offset, nbytes, crc, name) for name, (crc, offset, nbytes) in guards.items())
     position = 0
@@ -93,54 +101,26 @@ def _guarded_arrays(
     return arrays
 
 
-def _compare_bytes(
-    region: Region, arrays: list[tuple[int, int, str, str]], slot_start: int, slot_end: int
-) -> int:
+def _compare_bytes(region: Region, arrays: list[_Guarded], slot: tuple[int, int]) -> int:
     """Compare each array with its checksum; return that of the region with the record blank."""
     total = position = 0
     for offset, nbytes, expected, name in arrays:
         if not nbytes:
             continue
-        total = _skeleton_checksum(region, position, offset, slot_start, slot_end, total)
-        found = checksum_of(region, offset, nbytes)
+        total = checksum_of(region, position, offset, total, slot)
+        position = offset + nbytes
+        found = checksum_of(region, offset, position)
         if expected != f"{found:08x}":
             raise CheckpointCorruptError(f"array {name!r} is damaged (checksum differs)")
         total = combine(total, found, nbytes)
-        position = offset + nbytes
-    return _skeleton_checksum(region, position, region.size, slot_start, slot_end, total)
+    return checksum_of(region, position, region.size, total, slot)
 
 
-def _compare_structure(
-    found: list[StoredArray], guarded: list[tuple[int, int, str, str]] | None
-) -> None:
-    """Check that the arrays that HDF5 finds are those of the record, if there is one."""
-    names = {array.name: (array.offset, array.nbytes) for array in found}
-    if guarded is None:
-        return
+def _compare_structure(found: list[StoredArray], guarded: list[_Guarded]) -> None:
+    """Check that the arrays that HDF5 finds are those of the record."""
+    places = {array.name: (array.offset, array.nbytes) for array in found}
     for offset, nbytes, _, name in guarded:
-        if names.pop(name, None) != (offset, nbytes):
+        if places.pop(name, None) != (offset, nbytes):
             raise CheckpointCorruptError(f"array {name!r} is missing")
-    if names:
-        raise CheckpointCorruptError(f"array {min(names)!r} is not one that was saved")
-
-
-def _skeleton_checksum(
-    region: Region, start: int, end: int, slot_start: int, slot_end: int, total: int
-) -> int:
-    if not start <= slot_start < slot_end <= end:
-        return checksum_of(region, start, end - start, total)
-    total = checksum_of(region, start, slot_start - start, total)
-    total = crc32(BLANK * (slot_end - slot_start), total)
-    return checksum_of(region, slot_end, end - slot_end, total)
-
-
-def checksum_of(region: Region, start: int, length: int, total: int = 0) -> int:
-    """Return the CRC-32 of a part of the weights, continued from `total`."""
-    region.seek(start)
-    while length:
-        piece = region.read(min(length, _CHUNK))
-        if not piece:
-            raise CheckpointCorruptError("the file ends too early")
-        total = crc32(piece, total)
-        length -= len(piece)
-    return total
+    if places:
+        raise CheckpointCorruptError(f"array {min(places)!r} is not one that was saved")

@@ -11,9 +11,12 @@ import h5py
 import numpy as np
 
 from .archive import WEIGHTS
+from .checksum import crc32
 from .errors import CheckpointCorruptError
 from .file_template import MODEL_SUFFIX
+from .h5_layout import BLANK
 
+_CHUNK = 8 << 20  # bytes read at once
 _DEPTH_LIMIT = 200  # of nested groups
 
 
@@ -31,9 +34,10 @@ class StoredArray:
 class Region(io.RawIOBase):
     """A part of an open file as a file of its own: the weights, wherever they lie."""
 
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+    def __init__(self, file: BinaryIO, start: int, size: int, crc: int | None = None) -> None:
         super().__init__()
         self._file, self._start, self.size = file, start, size
+        self.crc = crc  # what a zip says of these bytes
         self._position = 0
 
     def readable(self) -> bool:
@@ -86,7 +90,28 @@ def region_of(file: BinaryIO, path: str) -> Region:
     header = file.read(30)
     start = member.header_offset + 30
     start += int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    return Region(file, start, member.file_size)
+    return Region(file, start, member.file_size, member.CRC)
+
+
+def checksum_of(
+    region: Region, start: int, end: int, total: int = 0, blank: tuple[int, int] = (0, 0)
+) -> int:
+    """Return the CRC-32 of a part of the weights, continued from `total`.
+
+    A slot that lies in it (the record's, as start and end) counts as blanks.
+    """
+    if start <= blank[0] < blank[1] <= end:
+        total = checksum_of(region, start, blank[0], total)
+        total = crc32(BLANK * (blank[1] - blank[0]), total)
+        start = blank[1]
+    region.seek(start)
+    while start < end:
+        piece = region.read(min(end - start, _CHUNK))
+        if not piece:
+            raise CheckpointCorruptError("the file ends too early")
+        total = crc32(piece, total)
+        start += len(piece)
+    return total
 
 
 def stored_arrays(region: Region) -> list[StoredArray]:
