@@ -59,17 +59,13 @@ class Archiver:
     def __init__(self) -> None:
         self._layout: Layout | None = None
 
-    def layout_for(self, structure: Structure, record_length: int = 0) -> Layout:
-        """Return the layout for `structure` with room for a record, the last one if it fits."""
-        layout = self._layout
-        if (
-            layout is None
-            or layout.structure != structure
-            or layout.record_capacity < record_length
-        ):
-            layout = h5_layout.make(structure, record_length + record_length // 2 + 4096)
-            self._layout = layout
-        return layout
+    def _layout_for(self, content: ModelContent, fields: Mapping[str, Any]) -> Layout:
+        """Return the layout for what `content` holds, the last one if it is the same."""
+        structure = content.structure
+        if self._layout is None or self._layout.structure != structure:
+            length = _record_length(fields, content) if content.config is None else 0
+            self._layout = h5_layout.make(structure, length + length // 2 + 4096)
+        return self._layout
 
     def write(self, fd: int, content: ModelContent, fields: Mapping[str, Any]) -> None:
         """Write a whole file to `fd`, an empty file.
@@ -82,10 +78,7 @@ class Archiver:
         Raises:
             OSError: If the system refuses, or the file does not have the size that it must have.
         """
-        layout = self._layout
-        if layout is None or layout.structure != content.structure:
-            length = _record_length(fields, content) if content.config is None else 0
-            layout = self.layout_for(content.structure, length)
+        layout = self._layout_for(content, fields)
         base = 0 if content.config is None else HEAD
         sums, total = _write_image(fd, base, layout, content.arrays)
         finished = record.encode(dict(fields) | _guards(layout, content.specs, sums, total))

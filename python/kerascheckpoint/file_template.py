@@ -1,5 +1,6 @@
 """Names of checkpoint files: templates such as `"run/{epoch:02d}-{val_loss:.2f}.keras"`."""
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -187,13 +188,11 @@ class FileTemplate:
 
 def _check_spec(spec: str, samples: tuple[Any, ...]) -> None:
     """Raise a ValueError unless a format fits at least one of the samples."""
-    for last, sample in enumerate(samples, 1 - len(samples)):
-        try:
+    for sample in samples[1:]:
+        with contextlib.suppress(ValueError):
             format(sample, spec)
             return
-        except ValueError:
-            if not last:
-                raise
+    format(samples[0], spec)
 
 
 def _absolute(text: str) -> str:
