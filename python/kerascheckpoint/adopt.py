@@ -24,7 +24,7 @@ def adopt(fd: int, path: str, fields: Mapping[str, Any]) -> None:
             _copy_zip(path, target, record.encode(dict(fields) | _guards(path)))
             return
         if path.endswith(WEIGHTS_SUFFIX):
-            text = record.dumps(record.encode(dict(fields) | _guards(path)))
+            text = record.encode(dict(fields) | _guards(path))
             with h5py.File(path, "r+") as h5_file:
                 h5_file.attrs[record.KEY] = text
         with open(path, "rb") as source:
@@ -46,12 +46,11 @@ def _guards(path: str) -> dict[str, Any]:
         }
 
 
-def _copy_zip(path: str, target: Any, finished: Mapping[str, Any]) -> None:
+def _copy_zip(path: str, target: Any, text: str) -> None:
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for member in source.infolist():
             if member.filename == METADATA:
-                metadata = reader.read_metadata(source) | {record.KEY: finished}
-                copy.writestr(METADATA, record.dumps(metadata))
+                copy.writestr(METADATA, record.within(reader.read_metadata(source), text))
                 continue
             with source.open(member) as content, copy.open(member, "w") as place:
                 shutil.copyfileobj(content, place, _CHUNK)

@@ -1,6 +1,5 @@
 """What the structure and the config of a model depend on, cheap to take and to compare."""
 
-import functools
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,21 +19,24 @@ def of(saveables: Iterable[Saveable]) -> list[Any]:
     marks: list[Any] = []
     for saveable in saveables:
         for name, value in vars(saveable.target).items():
-            kind = _how(value)
-            if kind is not None:
+            mark = _MARKS[type(value)]
+            if mark is not None:
                 marks.append(name)
-                kind(value, marks)
+                mark(value, marks)
     return marks
 
 
-def _how(value: Any) -> Callable[[Any, list[Any]], object] | None:
-    """Return how to mark a value, by its class."""
-    cls: Any = type(value)
-    return _how_for(cls)
+class _Marks(dict[type, Callable[[Any, list[Any]], object] | None]):
+    """How to mark a value, by its class; found out when the first one of that class is met."""
+
+    def __missing__(self, cls: type) -> Callable[[Any, list[Any]], object] | None:
+        return self.setdefault(cls, _mark_for(cls))
 
 
-@functools.cache
-def _how_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
+_MARKS = _Marks()
+
+
+def _mark_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
     """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
     if issubclass(cls, bool | int | float | str | bytes | types.NoneType | np.generic):
         return _mark_value
@@ -70,14 +72,14 @@ def _mark_dict(value: Any, marks: list[Any]) -> None:
 def _mark_items(value: Any, marks: list[Any]) -> None:
     marks.append(len(value))
     for item in value:
-        kind = _how(item)
-        if kind is not None:
-            kind(item, marks)
+        mark = _MARKS[type(item)]
+        if mark is not None:
+            mark(item, marks)
 
 
 def _mark_settings(value: Any, marks: list[Any]) -> None:
     marks.append(id(value))
     for item in vars(value).values():
-        how = _how(item)
-        if how is _mark_value or how is _mark_array:
-            how(item, marks)
+        mark = _MARKS[type(item)]
+        if mark is _mark_value or mark is _mark_array:
+            mark(item, marks)

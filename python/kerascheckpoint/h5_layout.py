@@ -76,6 +76,21 @@ class Layout:
     record_capacity: int
 
     @functools.cached_property
+    def sequence(self) -> list[bytes | str]:
+        """All that the file consists of, in order: pieces of the skeleton and names of arrays."""
+        parts: dict[int, bytes | str] = dict(self.skeleton)
+        parts |= {offset: name for name, offset in self.offsets.items()}
+        return [parts[offset] for offset in sorted(parts)]
+
+    @functools.cached_property
+    def places(self) -> dict[str, tuple[int, int]]:
+        """Offset and bytes of each array; an empty one is nowhere, at 0."""
+        return {
+            spec.name: (self.offsets.get(spec.name, 0), spec.nbytes)
+            for spec in self.structure.arrays
+        }
+
+    @functools.cached_property
     def head(self) -> tuple[int, int]:
         """Length and CRC-32 of what comes before the first array, with the record blank."""
         _, head = self.skeleton[0]
@@ -92,10 +107,11 @@ def make(structure: Structure, record_capacity: int) -> Layout:
                 if group.name is not None:
                     h5_group.attrs["name"] = group.name
             datasets = [_create(h5_file, spec) for spec in structure.arrays]
+            # Only now places for the arrays, so that they adjoin, behind all the rest.
             offsets = {
-                spec.name: dataset.get_offset()
+                spec.name: _place(spec, dataset)
                 for spec, dataset in zip(structure.arrays, datasets, strict=True)
-                if dataset.get_offset() is not None
+                if spec.nbytes
             }
             del datasets
         size = file.seek(0, 2)
@@ -104,10 +120,9 @@ def make(structure: Structure, record_capacity: int) -> Layout:
 
 
 def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
-    """Create a dataset whose place in the file is fixed but whose bytes are not written."""
+    """Create a dataset that has no place in the file yet."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
     links.set_create_intermediate_group(True)
@@ -123,6 +138,17 @@ def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
     if spec.dtype.name == "bfloat16":
         h5py.Dataset(dataset).attrs["dtype"] = "bfloat16"  # HDF5 itself stores two opaque bytes
     return dataset
+
+
+def _place(spec: ArraySpec, dataset: h5py.h5d.DatasetID) -> int:
+    """Give a dataset its place in the file, which HDF5 does when a first element is written."""
+    one = (1,) * len(spec.shape)
+    space = dataset.get_space()
+    if spec.shape:
+        space.select_hyperslab((0,) * len(one), one)
+    dataset.write(h5py.h5s.create_simple(one or (1,)), space, np.zeros(one, spec.dtype))
+    offset: int = dataset.get_offset()
+    return offset
 
 
 def _pieces_between(

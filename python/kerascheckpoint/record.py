@@ -2,8 +2,8 @@
 
 A `.keras` file carries it in `metadata.json` under the key "kerascheckpoint", a `.weights.h5` file
 in a root attribute of that name. Numbers that JSON lacks are the strings "nan", "inf" and "-inf".
-The record guards itself with a CRC-32 over its canonical form; fields unknown to this version are
-kept as they are.
+The record guards itself with a CRC-32 over its own text, as this module writes it, up to that last
+field; fields unknown to this version are kept as they are.
 """
 
 import json
@@ -18,7 +18,10 @@ from .errors import CheckpointCorruptError, CheckpointSchemaError
 
 KEY = "kerascheckpoint"
 SCHEMA = 1
-BEGIN = b'{"schema":'  # of the text that `dumps` makes of a record
+BEGIN = b'{"schema":'  # of a record's text
+
+_SEPARATORS = (",", ":")
+_OWN = ("schema", "crc32")  # the fields that `encode` itself adds
 
 _REQUIRED: dict[str, type | types.UnionType] = {
     "epoch": int,
@@ -50,11 +53,19 @@ _OPTIONAL: dict[str, type | types.UnionType] = {
 }
 
 
-def encode(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `fields` as a JSON object of the current schema, guarded by its checksum."""
-    record = {"schema": SCHEMA} | {name: _to_json(value) for name, value in fields.items()}
-    record.pop("crc32", None)
-    return record | {"crc32": _checksum(record)}
+def encode(fields: Mapping[str, Any]) -> str:
+    """Return the JSON text of a record of the current schema, guarded by its checksum."""
+    content = {"schema": SCHEMA} | {name: fields[name] for name in fields if name not in _OWN}
+    try:
+        text = dumps(content)
+    except ValueError:  # it holds numbers that JSON lacks
+        text = dumps(_to_json(content))
+    return f'{text[:-1]},"crc32":"{_checksum(text)}"}}'
+
+
+def within(metadata: Mapping[str, Any], text: str) -> str:
+    """Return the text of a `metadata.json` that holds Keras' `metadata` and a record's `text`."""
+    return f'{{"{KEY}":{text},{dumps(metadata)[1:]}'
 
 
 def decode(record: Any) -> dict[str, Any]:
@@ -73,7 +84,7 @@ def decode(record: Any) -> dict[str, Any]:
             "version of kerascheckpoint reads; install a newer kerascheckpoint"
         )
     guarded = {name: value for name, value in record.items() if name != "crc32"}
-    if record.get("crc32") != _checksum(guarded):
+    if record.get("crc32") != _checksum(json.dumps(guarded, separators=_SEPARATORS)):
         raise CheckpointCorruptError("its record is damaged (checksum differs)")
     for name, kind in _REQUIRED.items():
         value = record.get(name)
@@ -95,14 +106,13 @@ def decode(record: Any) -> dict[str, Any]:
     return guarded
 
 
-def dumps(record: Mapping[str, Any]) -> str:
+def dumps(content: Mapping[str, Any]) -> str:
     """Write JSON text without needless blanks."""
-    return json.dumps(record, separators=(",", ":"), allow_nan=False)
+    return json.dumps(content, separators=_SEPARATORS, allow_nan=False)
 
 
-def _checksum(record: Mapping[str, Any]) -> str:
-    canonical = json.dumps(record, separators=(",", ":"), sort_keys=True)
-    return f"{zlib.crc32(canonical.encode()):08x}"
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def _is_count(value: int) -> bool:

@@ -28,6 +28,7 @@ class _Plan:
     model: Any
     saveables: list[Saveable]
     fingerprint: list[Any]
+    specs: tuple[ArraySpec, ...] = ()
     config: tuple[str, str] | None = None
 
 
@@ -52,12 +53,10 @@ class Snapshotter:
                 continue
             group = Group(saveable.path, saveable.name)
             groups.append(group)
+            place = group.variables
             for key, value in _own_variables(saveable.target).items():
-                arrays[f"{group.variables}/{key}"] = _as_array(value)
-        specs = tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items())
-        for spec in specs:
-            if spec.dtype.hasobject or spec.dtype.kind not in "biufcV":
-                raise UnknownKerasError(f"{spec.name} has dtype {spec.dtype}")
+                arrays[f"{place}/{key}"] = _as_array(value)
+        specs = plan.specs = _specs(arrays, plan.specs)
         if weights_only:
             return ModelContent(tuple(groups), arrays, specs)
         return ModelContent(
@@ -104,6 +103,21 @@ class Snapshotter:
                 return keras_compat.dumps(config | {"compile_config": compiled})
             plan.config = (keras_compat.dumps(config)[:-1] + ', "compile_config": ', "}")
         return keras_compat.dumps(_compile_config(plan.model)).join(plan.config)
+
+
+def _specs(
+    arrays: Mapping[str, np.ndarray[Any, Any]], last: tuple[ArraySpec, ...]
+) -> tuple[ArraySpec, ...]:
+    """Return the specs of arrays: the `last` ones if they still hold."""
+    if len(arrays) == len(last) and all(
+        spec.name == name and spec.shape == array.shape and spec.dtype == array.dtype
+        for spec, (name, array) in zip(last, arrays.items(), strict=True)
+    ):
+        return last
+    for name, array in arrays.items():
+        if array.dtype.hasobject or array.dtype.kind not in "biufcV":
+            raise UnknownKerasError(f"{name} has dtype {array.dtype}")
+    return tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items())
 
 
 def _compile_config(model: Any) -> Any:

@@ -20,7 +20,7 @@ LAYERS = {
         *("ranking", "decision", "retention"),
     ],
     "files: no Keras": [
-        *("checksum", "record", "commit", "h5_layout", "archive", "weights"),
+        *("checksum", "record", "commit", "stream", "h5_layout", "archive", "weights"),
         *("plain_record", "hdf5_probe", "reader"),
         *("verify", "catalog", "deletion", "preflight", "adopt", "background", "run"),
     ],
