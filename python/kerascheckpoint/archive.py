@@ -59,6 +59,11 @@ class Archiver:
         self._layout: Layout | None = None
         self._stream = Stream()
 
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """Where in the weights each array lay in the last file, if there was one."""
+        return {} if self._layout is None else self._layout.offsets
+
     def _layout_for(self, content: ModelContent, fields: Mapping[str, Any]) -> Layout:
         """Return the layout for what `content` holds, the last one if it is the same."""
         structure = content.structure

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, Literal
 
@@ -66,21 +66,42 @@ def saveables(model: Any) -> list[Saveable]:
     """
     save_state = _private("saving.saving_lib", "_save_state")
     visits = _visits()
+    objects = _reachable(model, _held)
     try:
-        save_state(
-            model,
-            weights_store=visits.store,
-            assets_store=None,
-            inner_path="",
-            visited_saveables=visits,
-        )
+        with _storing_nothing(objects.values()):
+            save_state(
+                model,
+                weights_store=visits.store,
+                assets_store=None,
+                inner_path="",
+                visited_saveables=visits,
+            )
     except TypeError as error:
         raise UnknownKerasError(str(error)) from error
-    for children in (_held, _walked):  # nearly always the first way, the quick one, finds all
-        objects = _reachable(model, children)
-        if objects.keys() >= visits.places.keys():
-            return [Saveable(objects[key], *place) for key, place in visits.places.items()]
-    raise UnknownKerasError("Keras saved an object that was not found")
+    if not objects.keys() >= visits.places.keys():
+        objects = _reachable(model, _walked)  # slower, and hardly ever needed
+    if not objects.keys() >= visits.places.keys():
+        raise UnknownKerasError("Keras saved an object that was not found")
+    return [Saveable(objects[key], *place) for key, place in visits.places.items()]
+
+
+@contextlib.contextmanager
+def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
+    """Keep Keras' optimizers from storing copies of all their variables during a mere walk."""
+    optimizers = [target for target in objects if is_stock_optimizer(target)]
+    for optimizer in optimizers:
+        vars(optimizer)["save_own_variables"] = lambda store: None
+    try:
+        yield
+    finally:
+        for optimizer in optimizers:
+            del vars(optimizer)["save_own_variables"]
+
+
+def is_stock_optimizer(target: Any) -> bool:
+    """Tell whether an object stores its variables in the way of all optimizers of Keras."""
+    stock = keras.optimizers.Optimizer.save_own_variables
+    return getattr(type(target), "save_own_variables", None) is stock
 
 
 def _visits() -> Any:

@@ -88,7 +88,7 @@ def _restore_arrays(model: Any, file: BinaryIO, path: str) -> None:
     optimizer: Any = getattr(model, "optimizer", None)
     begins_anew = _begins_anew(optimizer, found, region)
     stored = _comparable(found, before.specs, optimizer, begins_anew=begins_anew)
-    before, _ = WarmMemory().detach(before)
+    before, _ = WarmMemory().detach(before, {})
     try:
         if begins_anew:
             for name in [name for name in stored if name.startswith(_OPTIMIZER)]:

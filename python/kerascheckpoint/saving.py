@@ -64,7 +64,7 @@ class Saver:
         if not self._on_background:
             _attempt(lambda: self._write(path, content, fields), done)
             return
-        content, memory = self._memory.detach(content)
+        content, memory = self._memory.detach(content, self._archiver.offsets)
 
         def job() -> None:
             try:

@@ -126,8 +126,7 @@ def _compile_config(model: Any) -> Any:
 
 def _own_variables(target: Any) -> Mapping[str, Any]:
     """Return what an object stores, with Keras' optimizers as variables and not as copies."""
-    stock = keras.optimizers.Optimizer.save_own_variables
-    if getattr(type(target), "save_own_variables", None) is stock:
+    if keras_compat.is_stock_optimizer(target):
         return {str(index): variable for index, variable in enumerate(target.variables)}
     entry = keras_compat.StoreEntry()
     target.save_own_variables(entry)

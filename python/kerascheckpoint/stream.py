@@ -1,15 +1,15 @@
 """Write a run of bytes to a file, past the system's cache where there is a way (direct I/O).
 
 A write through the cache costs the processor a copy of every byte and a search for free memory,
-which the training beside it has to share. Direct I/O takes whole blocks from aligned memory: the
-bytes go there first, one piece of memory being filled, and checksums computed, while the disk takes
-the other.
+which the training beside it has to share. Direct I/O takes whole blocks from aligned memory. Bytes
+that do not lie so go there first, one piece of memory being filled, and checksums computed, while
+the disk takes the other.
 """
 
 import errno
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -24,7 +24,12 @@ except ImportError:  # Windows
 
 BLOCK = 4096  # bytes; direct I/O wants multiples of it as address, offset and length
 SIZE = 8 << 20  # bytes of each piece of memory; what fits into one goes through the cache
+_LARGE = 1 << 20  # bytes from which on it matters whether they are copied
+_CACHED = 1 << 18  # bytes at a time that are still in the processor's cache for their checksum
 _SMALL = 1 << 16  # bytes up to which a copy is quicker than to let other threads run meanwhile
+
+
+_Filled = tuple[memoryview, memoryview | None]  # what to write, and the buffer that is free then
 
 
 class Stream:
@@ -44,21 +49,23 @@ class Stream:
         Raises:
             OSError: If the system refuses.
         """
-        self._buffers = self._buffers or [_aligned_memory(), _aligned_memory()]
+        self._buffers = self._buffers or [aligned_memory(SIZE), aligned_memory(SIZE)]
         empty: SimpleQueue[memoryview | None] = SimpleQueue()
-        full: SimpleQueue[memoryview | None] = SimpleQueue()
+        full: SimpleQueue[_Filled | None] = SimpleQueue()
         for buffer in self._buffers:
             empty.put(buffer)
         sums: list[int] = []
-        filler = threading.Thread(target=_fill, args=(pieces, sums, empty, full))
+        filler = threading.Thread(target=_fill, args=(pieces, offset, sums, empty, full))
         filler.start()
         try:
             if sum(map(len, pieces)) > SIZE:
                 _set_direct(fd, True)
             while filled := full.get():
-                write_all(fd, filled, offset)
-                offset += len(filled)
-                empty.put(filled)
+                data, used = filled
+                write_all(fd, data, offset)
+                offset += len(data)
+                if used:
+                    empty.put(used)
         finally:
             empty.put(None)
             filler.join()
@@ -79,39 +86,65 @@ def write_all(fd: int, data: Any, offset: int) -> None:
             left, offset = left[written:], offset + written
 
 
-def _aligned_memory() -> memoryview:
-    memory = np.empty(SIZE + BLOCK, np.uint8)
+def aligned_memory(size: int) -> memoryview:
+    """Return so many bytes of memory that begin where direct I/O wants them to."""
+    memory = np.empty(size + BLOCK, np.uint8)
     start = -memory.ctypes.data % BLOCK
-    return memory.data[start : start + SIZE]
+    return memory.data[start : start + size]
 
 
 def _fill(
     pieces: Sequence[Any],
+    offset: int,
     sums: list[int],
     empty: "SimpleQueue[memoryview | None]",
-    full: "SimpleQueue[memoryview | None]",
+    full: "SimpleQueue[_Filled | None]",
 ) -> None:
-    """Put the bytes of `pieces` into one buffer after the other, and their checksums into `sums`.
+    """Make the bytes of `pieces` ready to be written, and put their checksums into `sums`.
 
     A `None` instead of a buffer ends it, and is its own last word.
     """
     buffer, used = empty.get(), 0
     for piece in pieces:
-        data: memoryview = memoryview(piece)
-        done, total = 0, 0
-        while buffer and done < len(data):
-            count = min(len(data) - done, len(buffer) - used)
-            part = buffer[used : used + count]
-            _copy(part, data[done : done + count])
-            total = crc32(part, total)
-            done, used = done + count, used + count
-            if used == len(buffer):
-                full.put(buffer)
-                buffer, used = empty.get(), 0
+        total = 0
+        for part, is_ready in _parts(memoryview(piece), offset):
+            if is_ready and buffer:
+                if used:
+                    full.put((buffer[:used], buffer))
+                    buffer, used = empty.get(), 0
+                total = crc32(part, total)
+                full.put((part, None))
+            while part and buffer and not is_ready:
+                count = min(len(part), len(buffer) - used)
+                _copy(buffer[used : used + count], part[:count])
+                total = crc32(buffer[used : used + count], total)
+                part, used = part[count:], used + count
+                if used == len(buffer):
+                    full.put((buffer, buffer))
+                    buffer, used = empty.get(), 0
+        offset += len(piece)
         sums.append(total)
     if buffer and used:
-        full.put(buffer[:used])
+        full.put((buffer[:used], buffer))
     full.put(None)
+
+
+def _parts(data: memoryview, offset: int) -> Iterator[tuple[memoryview, bool]]:
+    """Cut bytes for `offset`, and tell of each part whether it can be written from where it lies.
+
+    What has to be copied comes in parts that are still in the processor's cache for the checksum.
+    """
+    begin = end = 0
+    if len(data) > _LARGE and np.asarray(data).ctypes.data % BLOCK == offset % BLOCK:
+        begin = -offset % BLOCK
+        end = len(data) - (offset + len(data)) % BLOCK
+    for first, last, step, is_ready in (
+        (0, begin, _CACHED, False),
+        (begin, end, SIZE, True),
+        (end, len(data), _CACHED, False),
+    ):
+        for start in range(first, last, step):
+            yield data[start : min(start + step, last)], is_ready
 
 
 def _copy(target: memoryview, source: memoryview) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from . import keras_compat
 from .archive import ModelContent
+from .stream import BLOCK, aligned_memory
 
 _ALIGNMENT = 64
 _LARGE = 1 << 20  # bytes from which on a copy is worth a thread's while
@@ -21,17 +22,24 @@ class WarmMemory:
     """Keeps the memory of one earlier copy for the next."""
 
     def __init__(self) -> None:
-        self._free: list[np.ndarray[Any, Any]] = []
+        self._free: list[memoryview] = []
 
-    def detach(self, content: ModelContent) -> tuple[ModelContent, np.ndarray[Any, Any] | None]:
+    def detach(
+        self, content: ModelContent, offsets: Mapping[str, int]
+    ) -> tuple[ModelContent, memoryview | None]:
         """Return the content with arrays that training cannot change, and the memory they use.
+
+        Args:
+            content: What a file will hold.
+            offsets: Where in the file arrays will lie, as far as that is known: their copies then
+                lie in memory in such a way that they need no second one (see `stream`).
 
         The memory goes back with `give_back` when the file is written.
         """
         if keras_compat.BACKEND == "tensorflow":
             own = {name: _frozen(array) for name, array in content.arrays.items()}
             return dataclasses.replace(content, arrays=own), None
-        places, size = _places(content.arrays)
+        places, size = _places(content.arrays, offsets)
         memory = self._take(size)
         copies: dict[str, np.ndarray[Any, Any]] = {
             name: np.ndarray(array.shape, array.dtype, memory, places[name])
@@ -40,14 +48,14 @@ class WarmMemory:
         _copy_all([(copies[name], array) for name, array in content.arrays.items()])
         return dataclasses.replace(content, arrays=copies), memory
 
-    def give_back(self, memory: np.ndarray[Any, Any] | None) -> None:
+    def give_back(self, memory: memoryview | None) -> None:
         """Keep memory for the next copy."""
         if memory is not None:
             self._free = [memory]
 
-    def _take(self, size: int) -> np.ndarray[Any, Any]:
+    def _take(self, size: int) -> memoryview:
         memory = self._free.pop() if self._free else None
-        return memory if memory is not None and memory.size >= size else np.empty(size, np.uint8)
+        return memory if memory and len(memory) >= size else aligned_memory(size)
 
 
 def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -55,11 +63,17 @@ def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return array.copy() if array.flags.writeable else array
 
 
-def _places(arrays: Mapping[str, np.ndarray[Any, Any]]) -> tuple[dict[str, int], int]:
+def _places(
+    arrays: Mapping[str, np.ndarray[Any, Any]], offsets: Mapping[str, int]
+) -> tuple[dict[str, int], int]:
+    """Return a place in the memory for each array, and the bytes in all."""
     places, position = {}, 0
     for name, array in arrays.items():
+        position = -(-position // _ALIGNMENT) * _ALIGNMENT
+        if array.nbytes >= _LARGE:
+            position += (offsets.get(name, 0) - position) % BLOCK
         places[name] = position
-        position += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+        position += array.nbytes
     return places, max(position, 1)
 
 

@@ -73,6 +73,25 @@ def test_the_memory_serves_one_file_after_the_other(tmp_path, pieces, small_memo
             assert file.read() == b"".join(written)
 
 
+@pytest.mark.parametrize("shift", [0, 1, BLOCK - 8])
+def test_bytes_that_lie_as_in_the_file_are_not_copied(fd, pieces, shift, monkeypatch):
+    """The copies for background saves are made so: memory and processor are for the training."""
+    monkeypatch.setattr(stream, "SIZE", 4 * BLOCK)
+    monkeypatch.setattr(stream, "_LARGE", BLOCK)
+    copied, copy = [], stream._copy
+    monkeypatch.setattr(
+        stream, "_copy", lambda *given: copied.append(len(given[1])) or copy(*given)
+    )
+    memory = stream.aligned_memory(40 * BLOCK)
+    memory[:] = random.Random(1).randbytes(40 * BLOCK)
+    first = bytes(BLOCK + shift)
+    second = memory[shift : 30 * BLOCK + 5]
+    sums = Stream().write(fd, [first, second, *pieces], 0)
+    assert content(fd) == b"".join([first, second, *pieces])
+    assert sums == [zlib.crc32(piece) for piece in [first, second, *pieces]]
+    assert sum(copied) == len(first) + (-shift % BLOCK) + 5 + sum(LENGTHS)
+
+
 def test_whole_blocks_go_past_the_cache(fd, pieces, small_memory, monkeypatch):
     if not stream._set_direct(fd, True):
         pytest.skip("this file system has no direct I/O")
