@@ -28,7 +28,6 @@ _LARGE = 1 << 20  # bytes from which on it matters whether they are copied
 _CACHED = 1 << 18  # bytes at a time that are still in the processor's cache for their checksum
 _SMALL = 1 << 16  # bytes up to which a copy is quicker than to let other threads run meanwhile
 
-
 _Filled = tuple[memoryview, memoryview | None]  # what to write, and the buffer that is free then
 
 
@@ -55,9 +54,10 @@ class Stream:
         for buffer in self._buffers:
             empty.put(buffer)
         sums: list[int] = []
-        filler = threading.Thread(target=_fill, args=(pieces, offset, sums, empty, full))
-        filler.start()
+        arguments = (pieces, offset, sums, empty, full)
+        filler = threading.Thread(target=_fill, args=arguments, daemon=True)
         try:
+            filler.start()
             if sum(map(len, pieces)) > SIZE:
                 _set_direct(fd, True)
             while filled := full.get():
@@ -68,7 +68,8 @@ class Stream:
                     empty.put(used)
         finally:
             empty.put(None)
-            filler.join()
+            if filler.ident is not None:
+                filler.join()
             _set_direct(fd, False)
         return sums
 
@@ -104,6 +105,19 @@ def _fill(
 
     A `None` instead of a buffer ends it, and is its own last word.
     """
+    try:
+        _make_ready(pieces, offset, sums, empty, full)
+    finally:
+        full.put(None)
+
+
+def _make_ready(
+    pieces: Sequence[Any],
+    offset: int,
+    sums: list[int],
+    empty: "SimpleQueue[memoryview | None]",
+    full: "SimpleQueue[_Filled | None]",
+) -> None:
     buffer, used = empty.get(), 0
     for piece in pieces:
         total = 0
@@ -126,7 +140,6 @@ def _fill(
         sums.append(total)
     if buffer and used:
         full.put((buffer[:used], buffer))
-    full.put(None)
 
 
 def _parts(data: memoryview, offset: int) -> Iterator[tuple[memoryview, bool]]:

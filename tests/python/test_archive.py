@@ -15,6 +15,8 @@ import training
 from kerascheckpoint import archive, commit, h5_layout, reader, verify_checkpoint
 from kerascheckpoint.archive import Archiver
 
+pytestmark = pytest.mark.any_backend
+
 KINDS = pytest.mark.parametrize("kind", faults.FORMATS)
 
 ARRAYS = {

@@ -8,6 +8,8 @@ import pytest
 import training
 from kerascheckpoint import CheckpointWriteError, commit
 
+pytestmark = pytest.mark.any_backend
+
 
 def publish(path, content=b"new", suffix=None):
     """Publish `content`, with a sibling file of `suffix` beside it."""

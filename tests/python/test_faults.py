@@ -21,8 +21,6 @@ import kerascheckpoint as kc
 import training
 from kerascheckpoint import ModelCheckpoint, commit
 
-pytestmark = pytest.mark.faults
-
 # How many of each fault are tried here, where a try takes about 20 ms.
 TRIES = {
     "killed_at_each_line": 400,
@@ -53,6 +51,7 @@ def samples(tmp_path_factory):
     return model, paths
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("kind", faults.FORMATS)
 @pytest.mark.parametrize("fault", faults.FAULTS)
 def test_a_fault_costs_nothing(fault, kind, samples, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import kerascheckpoint
 import training
 
+pytestmark = pytest.mark.any_backend
+
 PACKAGE = pathlib.Path(kerascheckpoint.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
 

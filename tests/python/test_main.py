@@ -11,6 +11,8 @@ import pytest
 import training
 from kerascheckpoint.__main__ import main
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.fixture
 def run(tmp_path):

@@ -12,6 +12,8 @@ import pytest
 from kerascheckpoint import stream
 from kerascheckpoint.stream import BLOCK, Stream
 
+pytestmark = pytest.mark.any_backend
+
 LENGTHS = (1, 5000, 0, BLOCK, 3 * BLOCK, 17, 100_000, 2 * BLOCK - 22, 0)
 
 

@@ -19,6 +19,8 @@ from kerascheckpoint import (
     weights,
 )
 
+pytestmark = pytest.mark.any_backend
+
 KINDS = pytest.mark.parametrize("kind", faults.FORMATS)
 
 ARRAYS = {
