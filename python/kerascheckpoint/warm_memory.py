@@ -14,7 +14,7 @@ from . import keras_compat
 from .archive import ModelContent
 from .stream import BLOCK, aligned_memory
 
-_ALIGNMENT = 64
+_ALIGNMENT = 64  # bytes
 _LARGE = 1 << 20  # bytes from which on a copy is worth a thread's while
 
 
@@ -39,8 +39,8 @@ class WarmMemory:
         if keras_compat.BACKEND == "tensorflow":
             own = {name: _frozen(array) for name, array in content.arrays.items()}
             return dataclasses.replace(content, arrays=own), None
-        places, size = _places(content.arrays, offsets)
-        memory = self._take(size)
+        places = _places(content.arrays, offsets)
+        memory = self._take(sum(array.nbytes + BLOCK for array in content.arrays.values()))
         copies: dict[str, np.ndarray[Any, Any]] = {
             name: np.ndarray(array.shape, array.dtype, memory, places[name])
             for name, array in content.arrays.items()
@@ -65,16 +65,17 @@ def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _places(
     arrays: Mapping[str, np.ndarray[Any, Any]], offsets: Mapping[str, int]
-) -> tuple[dict[str, int], int]:
-    """Return a place in the memory for each array, and the bytes in all."""
+) -> dict[str, int]:
+    """Return a place in the memory for each array, less than a block from the one before."""
     places, position = {}, 0
     for name, array in arrays.items():
-        position = -(-position // _ALIGNMENT) * _ALIGNMENT
         if array.nbytes >= _LARGE:
             position += (offsets.get(name, 0) - position) % BLOCK
+        else:
+            position += -position % _ALIGNMENT
         places[name] = position
         position += array.nbytes
-    return places, max(position, 1)
+    return places
 
 
 def _copy_all(pairs: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:
