@@ -6,7 +6,6 @@ that do not lie so go there first, one piece of memory being filled, and checksu
 the disk takes the other.
 """
 
-import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -61,11 +60,11 @@ class Stream:
             if sum(map(len, pieces)) > SIZE:
                 _set_direct(fd, True)
             while filled := full.get():
-                data, used = filled
+                data, freed = filled
                 write_all(fd, data, offset)
                 offset += len(data)
-                if used:
-                    empty.put(used)
+                if freed:
+                    empty.put(freed)
         finally:
             empty.put(None)
             if filler.ident is not None:
@@ -75,13 +74,13 @@ class Stream:
 
 
 def write_all(fd: int, data: Any, offset: int) -> None:
-    """Write bytes at `offset`; through the system's cache if direct I/O cannot take them."""
+    """Write bytes at `offset`; what direct I/O refuses goes through the system's cache."""
     left = memoryview(data)
     while left:
         try:
             written = os.pwrite(fd, left, offset)
-        except OSError as error:
-            if error.errno != errno.EINVAL or not _set_direct(fd, False):
+        except OSError:
+            if not _set_direct(fd, False):
                 raise
         else:
             left, offset = left[written:], offset + written
