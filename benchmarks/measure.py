@@ -205,6 +205,7 @@ def measure_fits(model: Any, data: Any, epochs: int, directory: str) -> dict[str
     for name, make in makers.items():
         arguments = {"batch_size": batch, "verbose": 0, "shuffle": False}
         model.fit(x, y, epochs=2, callbacks=[make()], **arguments)  # what a process does only once
+        shutil.rmtree(path("orbax"), ignore_errors=True)
         watch = Stopwatch()
         callbacks = [watch.before(), make(), watch.after()]
         begin = time.perf_counter()
