@@ -65,7 +65,8 @@ def encode(fields: Mapping[str, Any]) -> str:
 
 def within(metadata: Mapping[str, Any], text: str) -> str:
     """Return the text of a `metadata.json` that holds Keras' `metadata` and a record's `text`."""
-    return f'{{"{KEY}":{text},{dumps(metadata)[1:]}'
+    draft = dumps(dict(metadata) | {KEY: None})  # Keras has no such key, so it comes last
+    return f"{draft.removesuffix('null}')}{text}}}"
 
 
 def decode(record: Any) -> dict[str, Any]:

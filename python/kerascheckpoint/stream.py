@@ -23,7 +23,7 @@ except ImportError:  # Windows
 
 BLOCK = 4096  # bytes; direct I/O wants multiples of it as address, offset and length
 SIZE = 8 << 20  # bytes of each piece of memory; what fits into one goes through the cache
-_LARGE = 1 << 20  # bytes from which on it matters whether they are copied
+LARGE = 1 << 20  # bytes from which on it matters how they are copied, and whether at all
 _CACHED = 1 << 18  # bytes at a time that are still in the processor's cache for their checksum
 _SMALL = 1 << 16  # bytes up to which a copy is quicker than to let other threads run meanwhile
 
@@ -40,7 +40,7 @@ class Stream:
         """Write adjoining pieces of bytes, and return the CRC-32 of each.
 
         Args:
-            fd: File descriptor of a file without bytes from `offset` on.
+            fd: File descriptor of the file.
             pieces: Bytes-like objects.
             offset: Where the first one goes, a multiple of `BLOCK`.
 
@@ -53,8 +53,16 @@ class Stream:
         for buffer in self._buffers:
             empty.put(buffer)
         sums: list[int] = []
-        arguments = (pieces, offset, sums, empty, full)
-        filler = threading.Thread(target=_fill, args=arguments, daemon=True)
+        made_ready = _made_ready(pieces, offset, sums, empty)
+
+        def fill() -> None:
+            try:
+                for filled in made_ready:
+                    full.put(filled)
+            finally:
+                full.put(None)
+
+        filler = threading.Thread(target=fill, daemon=True)
         try:
             filler.start()
             if sum(map(len, pieces)) > SIZE:
@@ -93,52 +101,35 @@ def aligned_memory(size: int) -> memoryview:
     return memory.data[start : start + size]
 
 
-def _fill(
-    pieces: Sequence[Any],
-    offset: int,
-    sums: list[int],
-    empty: "SimpleQueue[memoryview | None]",
-    full: "SimpleQueue[_Filled | None]",
-) -> None:
-    """Make the bytes of `pieces` ready to be written, and put their checksums into `sums`.
+def _made_ready(
+    pieces: Sequence[Any], offset: int, sums: list[int], empty: "SimpleQueue[memoryview | None]"
+) -> Iterator[_Filled]:
+    """Yield the bytes of `pieces` as they can be written, and put their checksums into `sums`.
 
-    A `None` instead of a buffer ends it, and is its own last word.
+    A `None` instead of an empty buffer ends it.
     """
-    try:
-        _make_ready(pieces, offset, sums, empty, full)
-    finally:
-        full.put(None)
-
-
-def _make_ready(
-    pieces: Sequence[Any],
-    offset: int,
-    sums: list[int],
-    empty: "SimpleQueue[memoryview | None]",
-    full: "SimpleQueue[_Filled | None]",
-) -> None:
     buffer, used = empty.get(), 0
     for piece in pieces:
         total = 0
         for part, is_ready in _parts(memoryview(piece), offset):
             if is_ready and buffer:
                 if used:
-                    full.put((buffer[:used], buffer))
+                    yield buffer[:used], buffer
                     buffer, used = empty.get(), 0
                 total = crc32(part, total)
-                full.put((part, None))
+                yield part, None
             while part and buffer and not is_ready:
                 count = min(len(part), len(buffer) - used)
                 _copy(buffer[used : used + count], part[:count])
                 total = crc32(buffer[used : used + count], total)
                 part, used = part[count:], used + count
                 if used == len(buffer):
-                    full.put((buffer, buffer))
+                    yield buffer, buffer
                     buffer, used = empty.get(), 0
         offset += len(piece)
         sums.append(total)
     if buffer and used:
-        full.put((buffer[:used], buffer))
+        yield buffer[:used], buffer
 
 
 def _parts(data: memoryview, offset: int) -> Iterator[tuple[memoryview, bool]]:
@@ -147,7 +138,7 @@ def _parts(data: memoryview, offset: int) -> Iterator[tuple[memoryview, bool]]:
     What has to be copied comes in parts that are still in the processor's cache for the checksum.
     """
     begin = end = 0
-    if len(data) > _LARGE and np.asarray(data).ctypes.data % BLOCK == offset % BLOCK:
+    if len(data) >= LARGE and np.asarray(data).ctypes.data % BLOCK == offset % BLOCK:
         begin = -offset % BLOCK
         end = len(data) - (offset + len(data)) % BLOCK
     for first, last, step, is_ready in (

@@ -96,7 +96,7 @@ def _guarded_arrays(fields: dict[str, Any] | None, region: Region) -> list[_Guar
     position = 0
     for offset, nbytes, _, name in arrays:
         if nbytes and not position <= offset <= region.size - nbytes:
-            raise CheckpointCorruptError(f"array {name!r} does not lie where the record says")
+            raise CheckpointCorruptError(f"array {name!r} is missing where the record says it lies")
         position = max(position, offset + nbytes)
     return arrays
 

@@ -12,10 +12,9 @@ import numpy as np
 
 from . import keras_compat
 from .archive import ModelContent
-from .stream import BLOCK, aligned_memory
+from .stream import BLOCK, LARGE, aligned_memory
 
 _ALIGNMENT = 64  # bytes
-_LARGE = 1 << 20  # bytes from which on a copy is worth a thread's while
 
 
 class WarmMemory:
@@ -69,7 +68,7 @@ def _places(
     """Return a place in the memory for each array, less than a block from the one before."""
     places, position = {}, 0
     for name, array in arrays.items():
-        if array.nbytes >= _LARGE:
+        if array.nbytes >= LARGE:
             position += (offsets.get(name, 0) - position) % BLOCK
         else:
             position += -position % _ALIGNMENT
@@ -80,9 +79,9 @@ def _places(
 
 def _copy_all(pairs: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:
     """Copy the second array of each pair into the first, large ones by two threads."""
-    large = [pair for pair in pairs if pair[0].nbytes >= _LARGE]
+    large = [pair for pair in pairs if pair[0].nbytes >= LARGE]
     for copy, array in pairs:
-        if copy.nbytes < _LARGE:
+        if copy.nbytes < LARGE:
             np.copyto(copy, array)
     if large:
         with ThreadPoolExecutor(2) as pool:

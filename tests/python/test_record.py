@@ -61,6 +61,13 @@ def test_the_text_is_json_that_any_reader_takes():
     json.loads(record.encode(FIELDS), parse_constant=refuse)
 
 
+@pytest.mark.parametrize("metadata", [{}, {"keras_version": "3.0.0"}], ids=repr)
+def test_metadata_with_a_record_in_it_is_json_whatever_else_it_holds(metadata):
+    text = record.encode(FIELDS)
+    found = json.loads(record.within(metadata, text))
+    assert found == metadata | {record.KEY: json.loads(text)}
+
+
 def test_fields_of_a_later_version_are_kept_as_they_are():
     strange = {"list": [1, {"deep": None}], "text": "größe"}
     assert record.decode(encoded(FIELDS | {"strange": strange}))["strange"] == strange

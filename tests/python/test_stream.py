@@ -79,7 +79,7 @@ def test_the_memory_serves_one_file_after_the_other(tmp_path, pieces, small_memo
 def test_bytes_that_lie_as_in_the_file_are_not_copied(fd, pieces, shift, monkeypatch):
     """The copies for background saves are made so: memory and processor are for the training."""
     monkeypatch.setattr(stream, "SIZE", 4 * BLOCK)
-    monkeypatch.setattr(stream, "_LARGE", BLOCK)
+    monkeypatch.setattr(stream, "LARGE", BLOCK)
     copied, copy = [], stream._copy
     monkeypatch.setattr(
         stream, "_copy", lambda *given: copied.append(len(given[1])) or copy(*given)
