@@ -1,9 +1,4 @@
-"""The exact state of a model at one instant, taken as cheaply as the backend allows.
-
-On TensorFlow a read of a variable is an alias that keeps its value when training goes on
-(copy-on-write). JAX reuses the memory of donated arrays and PyTorch updates in place, so their
-views hold only until the next batch (see `warm_memory`).
-"""
+"""The exact state of a model at one instant: what a walk over it found, seen through `views`."""
 
 import dataclasses
 import datetime
@@ -15,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from . import fingerprint, keras_compat
+from . import fingerprint, keras_compat, views
 from .archive import ModelContent
 from .h5_layout import ArraySpec, Group
 from .keras_compat import Saveable, UnknownKerasError
@@ -46,7 +41,7 @@ class Snapshotter:
             Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
         """
         plan = self._current_plan(model)
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
+        stored: dict[str, Any] = {}
         groups = []
         for saveable in plan.saveables:
             if not saveable.has_variables:
@@ -55,7 +50,8 @@ class Snapshotter:
             groups.append(group)
             place = group.variables
             for key, value in _own_variables(saveable.target).items():
-                arrays[f"{place}/{key}"] = _as_array(value)
+                stored[f"{place}/{key}"] = value
+        arrays = views.of(stored)
         specs = plan.specs = _specs(arrays, plan.specs)
         if weights_only:
             return ModelContent(tuple(groups), arrays, specs)
@@ -131,43 +127,6 @@ def _own_variables(target: Any) -> Mapping[str, Any]:
     entry = keras_compat.StoreEntry()
     target.save_own_variables(entry)
     return entry
-
-
-def _as_array(value: Any) -> np.ndarray[Any, Any]:
-    """Return an array over a variable's current value, without a copy on a CPU."""
-    value = value.value if isinstance(value, keras.Variable) else value
-    if isinstance(value, np.ndarray):
-        return value
-    if keras_compat.BACKEND == "tensorflow":
-        return _tensorflow_alias(value)
-    if keras_compat.BACKEND == "torch" and hasattr(value, "detach"):
-        return _torch_view(value.detach())
-    if keras_compat.BACKEND == "jax":
-        return np.asarray(value)  # convert_to_numpy() would copy
-    return np.asarray(keras.ops.convert_to_numpy(value))
-
-
-def _tensorflow_alias(value: Any) -> np.ndarray[Any, Any]:
-    import tensorflow as tf
-
-    if not isinstance(value, tf.Variable):
-        return np.asarray(keras.ops.convert_to_numpy(value))
-    if isinstance(value, tf.distribute.DistributedValues):  # it chooses the device itself
-        return np.asarray(value.read_value())
-    # The operation behind read_value(), which costs several times more around it.
-    return np.asarray(tf.raw_ops.ReadVariableOp(resource=value.handle, dtype=value.dtype))
-
-
-def _torch_view(tensor: Any) -> np.ndarray[Any, Any]:
-    import ml_dtypes
-    import torch
-
-    tensor = tensor.cpu().contiguous()
-    if tensor.dtype == torch.bfloat16:  # NumPy itself has no such dtype
-        bits: np.ndarray[Any, Any] = tensor.view(torch.int16).numpy()
-        return bits.view(ml_dtypes.bfloat16)
-    array: np.ndarray[Any, Any] = tensor.numpy()
-    return array
 
 
 def _metadata() -> dict[str, str]:

@@ -27,8 +27,8 @@ LAYERS = {
         *("verify", "catalog", "deletion", "preflight", "adopt", "background", "run"),
     ],
     "Keras": [
-        *("keras_compat", "random_state", "training_state", "fingerprint", "warm_memory"),
-        *("snapshot", "saving", "restore", "resume"),
+        *("keras_compat", "random_state", "training_state", "fingerprint", "views"),
+        *("warm_memory", "snapshot", "saving", "restore", "resume"),
     ],
     "the callback": ["interrupt", "callback"],
     "the package and its command line": ["__init__", "__main__"],
