@@ -181,8 +181,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._begin_run()
         self._run.in_fit = keras_compat.is_fitting(model, sys._getframe(1))
         self._run.span = int(getattr(model, "steps_per_execution", 1) or 1)
-        self._run.writes = keras_compat.is_first_process(model)
-        if self._run.writes:
+        if self._writes:
             self._check_target()
             preflight.warn_of_twins(self)
         if self.resume:
@@ -248,6 +247,13 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             resumption, self._resumption = self._resumption, None
             self._end_skipping = resumption.enter_epoch(self.model, in_fit=self._run.in_fit)
 
+    @property
+    def _writes(self) -> bool:
+        """Whether this process is the one of a distributed training that writes."""
+        if self._run.writes is None:
+            self._run.writes = keras_compat.is_first_process(self.model)
+        return self._run.writes
+
     def _check_target(self) -> None:
         self._run.is_checked = True
         preflight.check_target(self._template, keras_compat.state_size(self.model))
@@ -294,13 +300,15 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         resumption.restore(self.model)
         self._resumption = resumption
         self._run.continue_from(resumption.record)
-        self._run.files = RunFiles(self._retention, resumption.kept_files(self.monitor))
         self._policy.start(info.step or 0, time.monotonic())
         if info.monitor == self.monitor and self._ranking.direction is None:
             self._ranking.direction = monitor.direction_of_mode(info.mode)
         self._find_direction(any(self.monitor in info.metrics for info in resumption.earlier))
-        if self._ranking.direction is not None:
-            self._ranking.restore(*resumption.best(self.monitor, self._ranking.direction))
+        direction = self._ranking.direction
+        if direction is not None:
+            resumption.discard_damaged(self.monitor, direction, self.keep_best or 1)
+            self._ranking.restore(*resumption.best(self.monitor, direction, self.min_delta))
+        self._run.files = RunFiles(self._retention, resumption.kept_files(self.monitor))
         self._say(
             f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}; an "
             "initial_epoch given to fit is not used"
@@ -383,7 +391,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         logs: Mapping[str, Any],
         epoch_done: bool,
     ) -> None:
-        if not self._run.writes:
+        if not self._writes:
             return
         shown = self._shown_epoch(epoch_done)
         if verdict.is_best and self.save_best_only:
@@ -400,7 +408,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             logs,
             reason=reason,
             epoch_done=epoch_done,
-            ranked=self._ranked_fields(verdict, path),
+            ranked=decision.fields(verdict, self._ranking, self.monitor, path),
             template=self._template.name,
         )
         is_open = True
@@ -412,6 +420,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
         if best is not None:
             self._ranking.accept(best)
+        self._run.files.expect(path)
         try:
             if not self._run.is_checked:  # a loop of the user's own has not said that it begins
                 self._check_target()
@@ -428,6 +437,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         best = verdict.value if verdict.is_best else None
         if error is not None:
             self._policy.missed()
+            self._run.files.give_up(path)
             if best is not None:
                 self._ranking.withdraw(best)
             if self.on_save_error == "raise" or not isinstance(error, Exception):
@@ -443,22 +453,6 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             KeptFile(path, verdict.value), self._ranking.direction, self._ranking.best_path
         )
         self._say(f"\nEpoch {shown}: finished saving model to {path}")
-
-    def _ranked_fields(self, verdict: Decision, path: str) -> dict[str, Any]:
-        """Return what the record says of the monitored metric; nothing where it is not known."""
-        ranking = self._ranking
-        known = ranking.direction is not None
-        best_value, best_path = (
-            (verdict.value, path) if verdict.is_best else (ranking.best, ranking.best_path)
-        )
-        return {
-            "monitor": self.monitor if known else None,
-            "mode": ranking.direction,
-            "value": verdict.value if known else None,
-            "best": verdict.is_best if known else None,
-            "best_value": best_value if best_path else None,
-            "best_name": os.path.basename(best_path) if best_path else None,
-        }
 
     def _shown_epoch(self, epoch_done: bool) -> int:
         return self._run.progress.counters(epoch_done=epoch_done)["epoch"]

@@ -101,7 +101,7 @@ def best_checkpoint(
         raise ValueError(
             f"whether less or more of {monitor!r} is better is not known: pass mode='min' or 'max'."
         )
-    return first_whole(_ranked([i for i in infos if i.path in values], values, direction))
+    return first_whole(ranked([i for i in infos if i.path in values], values, direction))
 
 
 def first_whole(infos: Iterable[CheckpointInfo]) -> CheckpointInfo | None:
@@ -119,9 +119,10 @@ def _saved_mode(infos: list[CheckpointInfo], monitor: str) -> str | None:
     return modes[-1] if modes else None
 
 
-def _ranked(
+def ranked(
     infos: list[CheckpointInfo], values: dict[str, float], direction: str
 ) -> Iterator[CheckpointInfo]:
+    """Yield checkpoints, best first, by their values (by path); of equal ones the earliest."""
     side: Direction = "max" if direction == "max" else "min"
     finite = [info for info in infos if is_improvement(values[info.path], None, side)]
     sign = -1 if side == "max" else 1

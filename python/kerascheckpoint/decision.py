@@ -1,6 +1,7 @@
 """Whether a model that is due is saved, and where: the rules of `save_best_only`."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -54,6 +55,29 @@ def decide(
     if reading.value is None:
         return Decision(not ranking.has_ranked and not holds_best(), None, None)
     return Decision(False, reading.value, improves)
+
+
+def fields(decision: Decision, ranking: Ranking, monitor: str, path: str) -> dict[str, Any]:
+    """Return what a record says of the monitored metric; nothing where it is not known.
+
+    Args:
+        decision: What was decided for the model.
+        ranking: The best before it.
+        monitor: Name of the metric.
+        path: Where the model is saved.
+    """
+    known = ranking.direction is not None
+    best_value, best_path = (
+        (decision.value, path) if decision.is_best else (ranking.best, ranking.best_path)
+    )
+    return {
+        "monitor": monitor if known else None,
+        "mode": ranking.direction,
+        "value": decision.value if known else None,
+        "best": decision.is_best if known else None,
+        "best_value": best_value if best_path else None,
+        "best_name": os.path.basename(best_path) if best_path else None,
+    }
 
 
 def explain(reading: Reading, name: str, logs: Mapping[str, Any], once: Once) -> None:

@@ -14,16 +14,43 @@ class RunFiles:
     def __init__(self, retention: Retention, files: Iterable[KeptFile] = ()) -> None:
         self._retention = retention
         self._files = list(files)
+        self._written = {file.path: _identity(file.path) for file in self._files}
+        self._on_their_way: list[str] = []
+
+    def expect(self, path: str) -> None:
+        """Note that a save to `path` is on its way; until it is known what came of it, it stays."""
+        self._on_their_way.append(path)
+
+    def give_up(self, path: str) -> None:
+        """Note that a save to `path` failed."""
+        self._on_their_way.remove(path)
 
     def add(self, file: KeptFile, direction: Direction | None, best_path: str | None) -> None:
-        """Take in a file that has become durable, and delete what it makes superfluous."""
+        """Take in an expected file that is durable, and delete what it makes superfluous."""
+        self._on_their_way.remove(file.path)
         self._files = [earlier for earlier in self._files if earlier.path != file.path]
         self._files.append(file)
+        self._written[file.path] = _identity(file.path)
         for superfluous in self._retention.superfluous(self._files, direction, best_path):
-            self._files.remove(superfluous)
-            try:
-                os.unlink(superfluous.path)
-            except FileNotFoundError:
-                pass
-            except OSError as error:
-                warn(f"an old checkpoint could not be deleted: {error}")
+            if superfluous.path not in self._on_their_way:
+                self._files.remove(superfluous)
+                self._delete(superfluous.path)
+
+    def _delete(self, path: str) -> None:
+        written = self._written.pop(path)
+        try:
+            if _identity(path) == written or not os.path.isfile(path):
+                os.unlink(path)  # else somebody has put another file there
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            warn(f"an old checkpoint could not be deleted: {error}")
+
+
+def _identity(path: str) -> tuple[int, int, int] | None:
+    """Return what tells a file from any other that takes its place, `None` if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import CheckpointNameError
-from .monitor import as_float
+from .monitor import as_number
 
 WEIGHTS_SUFFIX = ".weights.h5"
 MODEL_SUFFIX = ".keras"
@@ -240,5 +240,5 @@ def _plain(value: Any) -> Any:
     """Return the number in a tensor or NumPy scalar, so that format specs work on it."""
     if isinstance(value, str | int | float):
         return value
-    number = as_float(value)
+    number = as_number(value)
     return value if number is None else number

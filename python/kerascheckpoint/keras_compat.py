@@ -366,9 +366,14 @@ def _is_chief(resolver: Any) -> bool:
 
 
 def state_size(model: Any) -> int:
-    """Return the bytes of a model's variables, those of its optimizer included."""
+    """Return the bytes of a model's variables, those of its optimizer included.
+
+    An optimizer that is not built yet counts as two variables for each that it trains: Adam's.
+    """
     optimizer = getattr(model, "optimizer", None)
-    variables = [*model.variables, *(optimizer.variables if optimizer is not None else [])]
+    variables = list(model.variables)
+    if optimizer is not None:
+        variables += optimizer.variables if optimizer.built else 2 * model.trainable_variables
     return sum(math.prod(v.shape) * _item_size(v.dtype) for v in variables)
 
 

@@ -1,5 +1,6 @@
 """Which value is monitored, in which direction it improves, and whether it is the best so far."""
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -67,18 +68,34 @@ def read(logs: Mapping[str, Any], name: str) -> Reading:
     return Reading(value, None if math.isfinite(value) else "not finite")
 
 
-def as_float(value: Any) -> float | None:
-    """Return the number that `value` holds, or `None` if it holds none or several."""
+def as_number(value: Any) -> float | int | None:
+    """Return the number that `value` holds, an `int` as such; `None` for none or several.
+
+    Args:
+        value: A number, a NumPy scalar, or an array, tensor, list or tuple of one element.
+    """
     if isinstance(value, list | tuple) and len(value) == 1:
-        return as_float(value[0])
-    try:
-        return float(value.item() if hasattr(value, "item") else value)
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    try:  # a tensor without item()
-        return float(value.numpy().item())
-    except (AttributeError, TypeError, ValueError, RuntimeError):
-        return None
+        return as_number(value[0])
+    for unpack in (_item, _item_of_tensor):
+        with contextlib.suppress(AttributeError, TypeError, ValueError, RuntimeError):
+            number = unpack(value)
+            return number if isinstance(number, int) else float(number)
+    return None
+
+
+def _item(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value
+
+
+def _item_of_tensor(value: Any) -> Any:
+    """Unpack a tensor without `item()`."""
+    return value.numpy().item()
+
+
+def as_float(value: Any) -> float | None:
+    """Return the number that `value` holds as a float, or `None`: see `as_number`."""
+    number = as_number(value)
+    return None if number is None else float(number)
 
 
 def scalar_logs(logs: Mapping[str, Any], but: Collection[str] = ()) -> dict[str, float]:

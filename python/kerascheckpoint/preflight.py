@@ -70,7 +70,8 @@ def warn_of_twins(callback: Any) -> None:
     """Warn if another callback of the same `fit` writes to the same path."""
     for other in _training:
         same_fit = callback.params is not None and other.params is callback.params
-        if same_fit and other is not callback and other.filepath == callback.filepath:
+        same_path = os.path.realpath(other.filepath) == os.path.realpath(callback.filepath)
+        if same_fit and other is not callback and same_path:
             warn(
                 f"two callbacks of one fit save to one path and overwrite each other's files: "
                 f"{other!r} and {callback!r}"

@@ -21,7 +21,8 @@ class Resumption:
     Attributes:
         info: What it says of itself.
         record: All fields of its record.
-        earlier: Every readable checkpoint with a record of the template, oldest first.
+        earlier: The checkpoints of the template that have a record, oldest first; without those
+            that are known to be damaged.
     """
 
     info: CheckpointInfo
@@ -39,7 +40,8 @@ class Resumption:
         info = catalog.first_whole(reversed(infos))
         if info is None:
             return None
-        return cls(info, reader.read_record(info.path) or {}, infos)
+        newer = [other.path for other in infos].index(info.path) + 1  # and damaged
+        return cls(info, reader.read_record(info.path) or {}, infos[:newer])
 
     def restore(self, model: Any) -> None:
         """Put weights, optimizer and random state back.
@@ -101,19 +103,41 @@ class Resumption:
         for name, values in self.record["history"].items():
             history.history[name] = [*values, *history.history.get(name, [])]
 
-    def best(self, monitor: str, direction: Direction) -> tuple[float | None, str | None]:
-        """Return the best value that any of the files knows, and the file that has it."""
+    def discard_damaged(self, monitor: str, direction: Direction, count: int) -> None:
+        """Read the `count` best files as a whole; leave the damaged ones out, with a warning."""
+        values = {
+            info.path: value
+            for info in self.earlier
+            if (value := _ranked_value(info, monitor)) is not None
+        }
+        valued = [info for info in self.earlier if info.path in values]
+        whole = 0
+        for info in catalog.ranked(valued, values, direction):
+            if whole == count:
+                return
+            if catalog.first_whole([info]) is None:
+                self.earlier.remove(info)
+            else:
+                whole += 1
+
+    def best(
+        self, monitor: str, direction: Direction, min_delta: float
+    ) -> tuple[float | None, str | None]:
+        """Return the best value and its file, judged one after the other as the runs did it.
+
+        A best file that was deleted is known from the record: its value counts, without a file.
+        """
         best: float | None = None
         path = None
         for info in self.earlier:
             value = _ranked_value(info, monitor)
-            if value is not None and is_improvement(value, best, direction):
+            if value is not None and is_improvement(value, best, direction, min_delta):
                 best, path = value, info.path
-        known = self.record.get("best_value")
-        same = self.record.get("monitor") == monitor
-        if same and known is not None and is_improvement(known, best, direction):
-            kept = os.path.join(os.path.dirname(self.info.path), self.record.get("best_name") or "")
-            best, path = known, kept if os.path.isfile(kept) else None
+        known = self.record.get("best_value") if self.record.get("monitor") == monitor else None
+        if known is not None and is_improvement(known, best, direction):
+            place = os.path.join(os.path.dirname(self.info.path), self.record["best_name"])
+            if not os.path.exists(place):
+                best, path = known, None
         return best, path
 
     def kept_files(self, monitor: str) -> list[KeptFile]:

@@ -25,7 +25,7 @@ class Run:
         in_fit: Whether `fit` trains the model, and not a loop of the user's own.
         is_checked: Whether the target was checked.
         is_interrupted: Whether a signal has ended it.
-        writes: Whether this process is the one that writes.
+        writes: Whether this process is the one that writes; `None` if nobody has asked yet.
     """
 
     files: RunFiles
@@ -38,7 +38,7 @@ class Run:
     in_fit: bool = True
     is_checked: bool = False
     is_interrupted: bool = False
-    writes: bool = True
+    writes: bool | None = None
 
     def continue_from(self, record: Mapping[str, Any]) -> None:
         """Go on where the run that wrote `record` was."""
@@ -53,6 +53,7 @@ class Run:
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Epoch `epoch` is complete with these logs."""
         self.progress.end_epoch(epoch)
+        self.skipped_until = 0
         self.epochs.append(epoch)
         for name, value in scalar_logs(logs).items():
             self.history.setdefault(name, []).append(value)

@@ -74,6 +74,15 @@ def test_a_number_is_found_in_whatever_holds_exactly_one(value, number):
     assert monitor.as_float(value) == number
 
 
+@pytest.mark.parametrize(
+    "value", [7, np.int64(7), np.int32(7), np.array(7), np.array([7]), [7], keras.Variable(7)]
+)
+def test_a_whole_number_stays_one(value):
+    value = keras.ops.cast(value, "int32") if isinstance(value, keras.Variable) else value
+    number = monitor.as_number(value)
+    assert type(number) is int and number == 7
+
+
 @pytest.mark.parametrize(("shape", "number"), [((), 3.0), ((1, 1), 3.0), ((2,), None)])
 def test_a_tensor_of_the_backend_counts_as_its_number(shape, number):
     assert monitor.as_float(keras.ops.full(shape, 3.0)) == number

@@ -126,6 +126,19 @@ def test_no_batch_is_trained_twice(tmp_path):
     assert seen.steps == [3, 3, 3, 4, 5]
 
 
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.filterwarnings("ignore:saves come faster than they can be written")
+def test_a_resume_from_an_epochs_last_batch_goes_on_saving(tmp_path, shared_model, background):
+    path = tmp_path / "{step}.keras"
+    settings = {"save_freq": training.STEPS // 2, "resume": True, "save_on_background": background}
+    train(shared_model, checkpoint_at(path, **settings), epochs=1)
+    train(shared_model, checkpoint_at(path, **settings), epochs=3)
+    places = [(info.epoch, info.batch) for info in list_checkpoints(tmp_path)]
+    assert places == [
+        (epoch, batch) for epoch in range(3) for batch in (training.STEPS // 2, training.STEPS)
+    ]
+
+
 def test_it_can_be_stopped_and_resumed_again_and_again(tmp_path, uninterrupted):
     path = tmp_path / "m.keras"
     for epoch, batch in ((0, 1), (1, 0), (2, 4), (3, 3)):
@@ -283,6 +296,40 @@ def test_an_unreadable_newest_file_is_stepped_back_from_with_a_warning(
     with pytest.warns(CheckpointWarning, match=r"3\.keras"):
         model, history = fitted(checkpoint_at(path, resume=True))
     assert_as_if_never_stopped(model, history, uninterrupted)
+
+
+@pytest.mark.parametrize("values", [[0.5, 0.3, 0.1], [0.5, 0.1, 0.3]])
+def test_a_damaged_best_is_no_bar_and_no_best(tmp_path, shared_model, values):
+    path = tmp_path / "{epoch}.keras"
+    train(shared_model, Script(val_loss=values), checkpoint_at(path), epochs=3)
+    training.damage(tmp_path / f"{values.index(0.1) + 1}.keras")
+    resumed = checkpoint_at(path, resume=True, save_best_only=True)
+    with pytest.warns(CheckpointWarning, match="passed over"):
+        train(shared_model, Script(val_loss=[9, 9, 0.2, 0.15]), resumed, epochs=4)
+    assert resumed.best == 0.15
+    assert resumed.best_filepath == str(tmp_path / "4.keras")
+
+
+def test_a_damaged_file_takes_no_place_among_those_to_keep(tmp_path, shared_model):
+    path = tmp_path / "{epoch}-{val_loss}.keras"
+    train(shared_model, Script(val_loss=[0.5, 0.3, 0.1]), checkpoint_at(path), epochs=3)
+    training.damage(tmp_path / "3-0.1.keras")
+    resumed = checkpoint_at(path, resume=True, keep_best=2)
+    with pytest.warns(CheckpointWarning, match="passed over"):
+        train(shared_model, Script(val_loss=[9, 9, 0.4, 0.7]), resumed, epochs=4)
+    kept = {"2-0.3.keras", "3-0.4.keras", "4-0.7.keras", "3-0.1.keras"}
+    assert set(training.names_in(tmp_path)) == kept
+
+
+def test_a_change_smaller_than_min_delta_is_no_bar_after_a_restart_either(tmp_path, shared_model):
+    def bests(directory, stops):
+        for epochs in stops:
+            checkpoint = checkpoint_at(directory / "{epoch}.keras", min_delta=0.1, resume=True)
+            train(shared_model, Script(val_loss=[0.5, 0.45, 0.39]), checkpoint, epochs=epochs)
+        return checkpoint.best, [info.best for info in list_checkpoints(directory)]
+
+    expected = (0.39, [True, False, True])
+    assert bests(tmp_path / "one", [3]) == bests(tmp_path / "two", [2, 3]) == expected
 
 
 @SUFFIXES
