@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("backend", choices=("tensorflow", "jax", "torch"))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--fits", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=400)
     parser.add_argument("--directory", default=None)
     options = parser.parse_args()
@@ -46,7 +47,7 @@ def main() -> None:
                 "arrays": len(model.variables) + len(model.optimizer.variables),
                 "saves": measure_saves(model, directory, options.rounds),
                 "memory": measure_memory(model, directory),
-                "fit": measure_fits(model, data, options.epochs, directory),
+                "fit": measure_fits(model, data, options.epochs, options.fits, directory),
             }
     json.dump(results, sys.stdout)
 
@@ -176,8 +177,10 @@ def status(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure_fits(model: Any, data: Any, epochs: int, directory: str) -> dict[str, Any]:
-    """Return, for each callback, the seconds of a whole `fit` and the stall of each save."""
+def measure_fits(
+    model: Any, data: Any, epochs: int, rounds: int, directory: str
+) -> dict[str, dict[str, Any]]:
+    """Return, for each callback, the seconds of whole `fit`s and of the stalls of their saves."""
     import keras
 
     from kerascheckpoint import ModelCheckpoint
@@ -200,24 +203,29 @@ def measure_fits(model: Any, data: Any, epochs: int, directory: str) -> dict[str
         makers["Orbax"] = lambda: keras.callbacks.OrbaxCheckpoint(
             path("orbax"), save_on_background=True, max_to_keep=1
         )
-    results = {}
     x, y, batch = data
-    for name, make in makers.items():
-        arguments = {"batch_size": batch, "verbose": 0, "shuffle": False}
-        model.fit(x, y, epochs=2, callbacks=[make()], **arguments)  # what a process does only once
-        shutil.rmtree(path("orbax"), ignore_errors=True)
-        watch = Stopwatch()
-        callbacks = [watch.before(), make(), watch.after()]
-        begin = time.perf_counter()
-        model.fit(x, y, epochs=epochs, callbacks=callbacks, **arguments)
-        results[name] = {
-            "total": time.perf_counter() - begin,
+    arguments = {"batch_size": batch, "verbose": 0, "shuffle": False}
+    totals: dict[str, list[float]] = {name: [] for name in makers}
+    watches = {name: Stopwatch() for name in makers}
+    for made in range(rounds + 1):
+        for name, make in makers.items():
+            if not made:  # what a process does only once
+                model.fit(x, y, epochs=2, callbacks=[make()], **arguments)
+            else:
+                callbacks = [watches[name].before(), make(), watches[name].after()]
+                begin = time.perf_counter()
+                model.fit(x, y, epochs=epochs, callbacks=callbacks, **arguments)
+                totals[name].append(time.perf_counter() - begin)
+            shutil.rmtree(path("orbax"), ignore_errors=True)
+    return {
+        name: {
+            "totals": totals[name],
             "stalls": watch.stalls,
             "first_steps": watch.first_steps,
             "other_steps": statistics.median(watch.other_steps),
         }
-        shutil.rmtree(path("orbax"), ignore_errors=True)
-    return results
+        for name, watch in watches.items()
+    }
 
 
 def orbax_is_installed() -> bool:

@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--backends", nargs="*", default=["tensorflow", "jax", "torch"])
     parser.add_argument("--rounds", type=int, default=7, help="saves of each kind")
     parser.add_argument("--epochs", type=int, default=8, help="epochs of each fit")
+    parser.add_argument("--fits", type=int, default=3, help="fits with each callback, in turn")
     parser.add_argument("--megabytes", type=int, default=400, help="size of the dense model")
     parser.add_argument("--directory", help="where to write (default: the temporary directory)")
     options = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> None:
 def measure(backend: str, options: argparse.Namespace) -> dict[str, Any]:
     """Run `measure.py` on one backend."""
     command = [sys.executable, os.path.join(os.path.dirname(__file__), "measure.py"), backend]
-    for name in ("rounds", "epochs", "megabytes", "directory"):
+    for name in ("rounds", "epochs", "fits", "megabytes", "directory"):
         value = getattr(options, name)
         command += [f"--{name}", str(value)] if value is not None else []
     with console.status(f"{backend} ..."):
@@ -69,20 +70,31 @@ def show_saves(backend: str, kind: str, result: dict[str, Any]) -> None:
 
 
 def show_fits(backend: str, kind: str, result: dict[str, Any]) -> None:
-    """Print what a callback with one save per epoch costs a whole `fit`."""
+    """Print what a callback with one save per epoch costs a whole `fit`, against none beside it."""
     fits = result["fit"]
-    none = fits["none"]["total"]
-    epochs = len(fits["none"]["stalls"])
-    title = f"{backend}, {kind}: fit, {epochs} epochs of {none / epochs:.1f} s, one save each"
+    none = fits["none"]["totals"]
+    epochs = len(fits["none"]["stalls"]) // len(none)
+    seconds = statistics.median(none) / epochs
+    title = f"{backend}, {kind}: fit, {epochs} epochs of {seconds:.1f} s, one save each"
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for heading in ("fit", "x none", "stall, ms", "largest", "next step, ms", "other steps, ms"):
+    for heading in (
+        "fit",
+        "x none",
+        "least, most",
+        "stall, ms",
+        "largest",
+        "next step, ms",
+        "other steps, ms",
+    ):
         table.add_column(heading, justify="right")
     for name, fit in fits.items():
+        ratios = [total / alone for total, alone in zip(fit["totals"], none, strict=True)]
         table.add_row(
             name,
-            f"{fit['total']:.2f} s",
-            f"{fit['total'] / none:.2f}",
+            f"{statistics.median(fit['totals']):.2f} s",
+            f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f}, {max(ratios):.2f}",
             f"{statistics.median(fit['stalls'][1:]) * 1e3:.1f}",
             f"{max(fit['stalls']) * 1e3:.0f}",
             f"{statistics.median(fit['first_steps'][1:]) * 1e3:.0f}",

@@ -66,11 +66,17 @@ class Archiver:
 
     def _layout_for(self, content: ModelContent, fields: Mapping[str, Any]) -> Layout:
         """Return the layout for what `content` holds, the last one if it is the same."""
-        structure = content.structure
-        if self._layout is None or self._layout.structure != structure:
-            length = _record_length(fields, content) if content.config is None else 0
-            self._layout = h5_layout.make(structure, length + length // 2 + 4096)
-        return self._layout
+        structure, has_record = content.structure, content.config is None
+        layout = self._layout
+        if (
+            layout is None
+            or layout.structure != structure
+            or (layout.record_capacity > 0) != has_record
+        ):
+            length = _record_length(fields, content) if has_record else 0
+            capacity = length + length // 2 + 4096 if has_record else 0
+            layout = self._layout = h5_layout.make(structure, capacity)
+        return layout
 
     def write(self, fd: int, content: ModelContent, fields: Mapping[str, Any]) -> None:
         """Write a whole file to `fd`, an empty file.

@@ -13,7 +13,7 @@ from .notify import warn
 _LIMIT = 2  # saves that may be on their way: one being written, one waiting
 
 # Every save of this process whose outcome nobody has looked at yet.
-_open: "set[Future[None]]" = set()
+_open: "dict[Future[None], None]" = {}  # in their order
 
 
 class BackgroundWriter:
@@ -59,7 +59,7 @@ class BackgroundWriter:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="kerascheckpoint")
         future = self._executor.submit(job)
-        _open.add(future)
+        _open[future] = None
         self._jobs.append((future, done))
 
     def drain(self) -> None:
@@ -79,7 +79,7 @@ class BackgroundWriter:
         raised: list[Exception] = []
         while self._jobs and self._jobs[0][0].done():
             future, done = self._jobs.popleft()
-            _open.discard(future)
+            _open.pop(future, None)
             try:
                 done(future.exception())
             except Exception as error:

@@ -24,13 +24,13 @@ from . import (
 from .checkpoint_info import Reason
 from .decision import Decision
 from .deletion import RunFiles
-from .errors import CheckpointError, CheckpointNameError
+from .errors import CheckpointNameError
 from .file_template import FileTemplate, check_suffix
 from .interrupt import InterruptWatch
 from .monitor import Reading
 from .notify import Once, warn
 from .ranking import Ranking
-from .resume import Resumption
+from .resume import Resumption, do_nothing
 from .retention import KeptFile, Retention
 from .run import Run
 from .saving import Saver
@@ -137,7 +137,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
         self._resumption: Resumption | None = None
-        self._end_skipping: Callable[[], None] = _nothing
+        self._end_skipping: Callable[[], None] = do_nothing
         self._forget_best()
         self._begin_run()
 
@@ -181,6 +181,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._begin_run()
         self._run.in_fit = keras_compat.is_fitting(model, sys._getframe(1))
         self._run.span = int(getattr(model, "steps_per_execution", 1) or 1)
+        preflight.enter(self)
         if self._writes:
             self._check_target()
             preflight.warn_of_twins(self)
@@ -292,15 +293,39 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         direction = monitor.direction_of_mode(self.mode)
         self._ranking = Ranking(direction, self.min_delta, self.initial_value_threshold)
 
-    def _take_up(self, resumption: Resumption | None) -> None:
-        """Continue an earlier run: its state, its files and its best value."""
-        if resumption is None:
-            return
-        info = resumption.info
-        resumption.restore(self.model)
-        self._resumption = resumption
+    def _take_up(self, own: Resumption | None) -> None:
+        """Continue an earlier run: its best value, its files and its state.
+
+        Of several callbacks of one `fit` the one with the newest file restores; the others count on
+        from there.
+        """
+        companions = [other for other in preflight.companions(self) if other.resume]
+        leader = next((other for other in companions if other._resumption), None)
+        if own is not None and (leader is None or own.is_newer_than(leader._resumption)):
+            own.restore(self.model)
+            for callback in (self, *companions):
+                callback._follow(own)
+            self._resumption = own
+            self._say(
+                f"\nResuming after epoch {own.info.epoch}, batch {own.info.batch}, from "
+                f"{own.info.path}; an initial_epoch given to fit is not used"
+            )
+            if self._run.in_fit:
+                keras_compat.start_at_epoch(self.model, own.info.epoch or 0)
+        elif leader is not None:
+            self._follow(leader._resumption)
+        if own is not None:
+            self._know_files(own)
+
+    def _follow(self, resumption: Resumption) -> None:
+        """Count on from where the run was that this `fit` continues."""
+        self._resumption = None
         self._run.continue_from(resumption.record)
-        self._policy.start(info.step or 0, time.monotonic())
+        self._policy.start(resumption.info.step or 0, time.monotonic())
+
+    def _know_files(self, resumption: Resumption) -> None:
+        """Take over the best value and the files of the run before."""
+        info = resumption.info
         if info.monitor == self.monitor and self._ranking.direction is None:
             self._ranking.direction = monitor.direction_of_mode(info.mode)
         self._find_direction(any(self.monitor in info.metrics for info in resumption.earlier))
@@ -308,13 +333,8 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if direction is not None:
             resumption.discard_damaged(self.monitor, direction, self.keep_best or 1)
             self._ranking.restore(*resumption.best(self.monitor, direction, self.min_delta))
-        self._run.files = RunFiles(self._retention, resumption.kept_files(self.monitor))
-        self._say(
-            f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}; an "
-            "initial_epoch given to fit is not used"
-        )
-        if self._run.in_fit:
-            keras_compat.start_at_epoch(self.model, info.epoch or 0)
+        files = resumption.kept_files(self.monitor, self._template.name)
+        self._run.files = RunFiles(self._retention, files)
 
     def _nothing_to_do(self, resumption: Resumption) -> None:
         self._resumption = None
@@ -356,7 +376,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self._ranking,
             best_only=self.save_best_only,
             must_save=reason == "interrupt",
-            holds_best=lambda: _holds_best(path),
+            holds_best=lambda: reader.is_best(path),
         )
         if verdict.save:
             path = self._template.aside(path) if verdict.aside else path
@@ -460,18 +480,6 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def _say(self, text: str) -> None:
         if self.verbose > 0:
             keras_compat.print_message(text)
-
-
-def _holds_best(path: str) -> bool:
-    """Tell whether the file at `path` says that it is the best model of its run."""
-    try:
-        return reader.read_info(path).best is True
-    except (CheckpointError, OSError):
-        return False
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _number(value: float | None) -> str:

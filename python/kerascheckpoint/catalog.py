@@ -7,10 +7,11 @@ from . import reader
 from .checkpoint_info import CheckpointInfo
 from .commit import is_temporary
 from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
-from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, FileTemplate
+from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, FileTemplate, suffix_of
 from .monitor import Direction, direction_of_name, is_improvement
 from .notify import warn
 from .verify import verify_checkpoint
+from .weights import NoKerasFileError
 
 
 def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]:
@@ -47,10 +48,12 @@ def _read_all(paths: Iterable[str], *, refuse_newer: bool = False) -> list[Check
             infos.append(reader.read_info(path))
         except CheckpointNotFoundError:
             pass  # removed since the directory was read
+        except NoKerasFileError:
+            pass  # an .h5 of somebody else's
         except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
             if refuse_newer and isinstance(error, CheckpointSchemaError):
                 raise
-            if path.endswith((MODEL_SUFFIX, WEIGHTS_SUFFIX)):
+            if suffix_of(path):
                 warn(f"not listed: {error}")
     return sorted(infos, key=lambda info: info.age_key)
 

@@ -48,9 +48,10 @@ class Staged:
     def publish(self) -> None:
         """Make the file durable and let it appear at the target."""
         _flush(self.fd)
-        os.replace(self.path, self.target)
-        self._release()
-        _flush_directory(os.path.dirname(self.target))
+        with _open_directory(os.path.dirname(self.target)) as directory:
+            os.replace(self.path, self.target)
+            self._release()
+            _flush_directory(directory)
 
     def discard(self) -> None:
         """Remove what was written; harmless after `publish`, and when done twice."""
@@ -119,6 +120,7 @@ def is_temporary(name: str) -> bool:
 
 def remove_leftovers(directory: str) -> list[str]:
     """Remove the temporary files in `directory` whose writers are gone; return their names."""
+    directory = os.path.realpath(directory)  # as those of our own are noted
     try:
         names = [name for name in os.listdir(directory) if is_temporary(name)]
     except OSError:
@@ -208,14 +210,22 @@ def _flush(fd: int) -> None:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # macOS: fsync alone stops at the drive's cache
 
 
-def _flush_directory(directory: str) -> None:
-    if os.name != "posix":
+@contextlib.contextmanager
+def _open_directory(path: str) -> Iterator[int | None]:
+    """Open a directory for its flush: before the rename, while a refusal costs nothing yet."""
+    fd = os.open(path, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        yield fd
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _flush_directory(fd: int | None) -> None:
+    if fd is None:
         return
-    fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
             raise
-    finally:
-        os.close(fd)

@@ -68,14 +68,14 @@ def fields(decision: Decision, ranking: Ranking, monitor: str, path: str) -> dic
     """
     known = ranking.direction is not None
     best_value, best_path = (
-        (decision.value, path) if decision.is_best else (ranking.best, ranking.best_path)
+        (decision.value, path) if decision.is_best else (ranking.ranked_best, ranking.best_path)
     )
     return {
         "monitor": monitor if known else None,
         "mode": ranking.direction,
         "value": decision.value if known else None,
         "best": decision.is_best if known else None,
-        "best_value": best_value if best_path else None,
+        "best_value": best_value,
         "best_name": os.path.basename(best_path) if best_path else None,
     }
 

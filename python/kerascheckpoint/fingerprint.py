@@ -1,5 +1,6 @@
 """What the structure and the config of a model depend on, cheap to take and to compare."""
 
+import contextlib
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -7,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from . import keras_compat
+from .checksum import crc32
 from .keras_compat import Saveable
 
 
 def of(saveables: Iterable[Saveable]) -> list[Any]:
     """Return what the structure and the config of a model depend on, cheap to compare.
 
-    For each object: its plain settings, and the identity of the objects and functions that it
-    holds. Variables are left out, as training changes them.
+    For each object: its plain settings, the configs of the objects and the functions
+    that it holds. Variables are left out, as training changes them.
     """
     marks: list[Any] = []
     for saveable in saveables:
@@ -24,6 +26,14 @@ def of(saveables: Iterable[Saveable]) -> list[Any]:
                 marks.append(name)
                 mark(value, marks)
     return marks
+
+
+def is_same(one: list[Any], other: list[Any]) -> bool:
+    """Tell whether two fingerprints are equal; what cannot be compared is not."""
+    try:
+        return one == other
+    except Exception:  # arrays and tensors have several answers
+        return False
 
 
 class _Marks(dict[type, Callable[[Any, list[Any]], object] | None]):
@@ -39,9 +49,9 @@ _MARKS = _Marks()
 def _mark_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
     """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
     if issubclass(cls, bool | int | float | str | bytes | types.NoneType | np.generic):
-        return _mark_value
-    if issubclass(cls, keras_compat.saveable_type() | types.FunctionType):
-        return _mark_identity
+        return _mark_itself
+    if issubclass(cls, keras_compat.saveable_type()):
+        return _mark_itself
     if issubclass(cls, np.ndarray):
         return _mark_array
     if issubclass(cls, dict):
@@ -50,22 +60,20 @@ def _mark_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
         return _mark_items
     if hasattr(cls, "get_config"):
         return _mark_settings
-    return None
+    return _mark_itself if hasattr(cls, "__call__") else None  # noqa: B004
 
 
-def _mark_value(value: Any, marks: list[Any]) -> None:
+def _mark_itself(value: Any, marks: list[Any]) -> None:
+    """Mark a value, or an object, whose identity no other can take as long as it is held here."""
     marks.append(value)
 
 
 def _mark_array(value: Any, marks: list[Any]) -> None:
-    marks.append(value.tobytes() if value.size <= 64 else id(value))  # a setting, or data
-
-
-def _mark_identity(value: Any, marks: list[Any]) -> None:
-    marks.append(id(value))
+    marks.append((value.shape, value.dtype, crc32(np.ascontiguousarray(value).tobytes())))
 
 
 def _mark_dict(value: Any, marks: list[Any]) -> None:
+    marks.append(tuple(value))
     _mark_items(value.values(), marks)
 
 
@@ -78,8 +86,7 @@ def _mark_items(value: Any, marks: list[Any]) -> None:
 
 
 def _mark_settings(value: Any, marks: list[Any]) -> None:
-    marks.append(id(value))
-    for item in vars(value).values():
-        mark = _MARKS[type(item)]
-        if mark is _mark_value or mark is _mark_array:
-            mark(item, marks)
+    """Mark an initializer, regularizer ... by all that its config says."""
+    marks.append(value)
+    with contextlib.suppress(Exception):  # its own code, which Keras has not asked for yet
+        marks.append(repr(value.get_config()))  # a text stays as it is when settings change

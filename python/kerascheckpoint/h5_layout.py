@@ -98,10 +98,11 @@ class Layout:
 
 
 def make(structure: Structure, record_capacity: int) -> Layout:
-    """Let h5py lay out a file for `structure` with room for a record of so many bytes."""
+    """Let h5py lay out a file for `structure` with room for a record of so many bytes, or none."""
     with tempfile.TemporaryFile() as file:
         with h5py.File(file, "w") as h5_file:
-            h5_file.attrs[record.KEY] = _record_marker(record_capacity)
+            if record_capacity:
+                h5_file.attrs[record.KEY] = _record_marker(record_capacity)
             for group in structure.groups:
                 h5_group = h5_file.require_group(group.variables)
                 if group.name is not None:
@@ -116,6 +117,8 @@ def make(structure: Structure, record_capacity: int) -> Layout:
             del datasets
         size = file.seek(0, 2)
         skeleton = _pieces_between(file, size, structure, offsets)
+    if not record_capacity:
+        return Layout(structure, size, tuple(skeleton), offsets, 0, 0)
     return _with_blank_record(structure, size, skeleton, offsets, record_capacity)
 
 

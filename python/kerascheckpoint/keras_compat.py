@@ -10,9 +10,9 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import h5py
 import keras
@@ -101,7 +101,14 @@ def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
 def is_stock_optimizer(target: Any) -> bool:
     """Tell whether an object stores its variables in the way of all optimizers of Keras."""
     stock = keras.optimizers.Optimizer.save_own_variables
-    return getattr(type(target), "save_own_variables", None) is stock
+    own = getattr(type(target), "save_own_variables", None)
+    return own is stock and "save_own_variables" not in vars(target)
+
+
+def stores_in_keras_way(target: Any) -> bool:
+    """Tell whether Keras' own code stores an object's variables, which it does not change."""
+    store = target.save_own_variables
+    return str(getattr(store, "__module__", "")).startswith("keras.")
 
 
 def _visits() -> Any:
@@ -138,12 +145,35 @@ class StoreEntry(dict[str, Any]):
     """What an object's `save_own_variables` writes into.
 
     Any use beyond that of a dict is noted, because then only Keras' own store can serve.
+
+    Attributes:
+        unknown_use: What that use was, even if the object went on as if it had not been refused.
     """
+
+    unknown_use: str | None = None
+
+    def __init__(self, content: Mapping[str, Any] | None = None, take: Any = None) -> None:
+        """Make an entry that keeps what `take` returns for each value that is written."""
+        super().__init__(content or {})
+        self._take = take
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self:
+            self._refuse(f"wrote {key!r} twice")
+        super().__setitem__(key, value if self._take is None else self._take(value))
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        return to_numpy(value) if isinstance(value, keras.Variable) else value
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise UnknownStoreUseError(f"save_own_variables used {name!r} of its store")
+        self._refuse(f"used {name!r}")
+
+    def _refuse(self, use: str) -> NoReturn:
+        self.unknown_use = f"save_own_variables {use} of its store"
+        raise UnknownStoreUseError(self.unknown_use)
 
 
 class UnknownStoreUseError(UnknownKerasError, AttributeError):

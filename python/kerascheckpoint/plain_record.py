@@ -46,9 +46,9 @@ def find(file: BinaryIO) -> PlainRecord | None:
         fields = record.decode(_text_at(file, place))
         offset, capacity = fields["image"]["record"]
         length, crc = fields["image"]["head"]
-        if offset != place:
-            return PlainRecord()
         region = Region(file, 0, os.fstat(file.fileno()).st_size)
+        if offset != place or not offset < offset + capacity <= length <= region.size:
+            return PlainRecord()
         found = checksum_of(region, 0, length, blank=(offset, offset + capacity))
         is_as_written = crc == f"{found:08x}"
         return PlainRecord(fields, is_as_written, fields["image"]["size"])

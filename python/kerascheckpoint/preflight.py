@@ -66,17 +66,28 @@ def _subfolders(folder: str) -> "list[os.DirEntry[str]]":
         return []
 
 
+def enter(callback: Any) -> None:
+    """Note a callback whose training begins."""
+    _training.add(callback)
+
+
+def companions(callback: Any) -> list[Any]:
+    """Return the other callbacks of the same `fit` that have begun."""
+    if callback.params is None:
+        return []
+    others = [other for other in _training if other is not callback]
+    return [other for other in others if other.params is callback.params]
+
+
 def warn_of_twins(callback: Any) -> None:
     """Warn if another callback of the same `fit` writes to the same path."""
-    for other in _training:
-        same_fit = callback.params is not None and other.params is callback.params
-        same_path = os.path.realpath(other.filepath) == os.path.realpath(callback.filepath)
-        if same_fit and other is not callback and same_path:
+    path = os.path.realpath(callback.filepath)
+    for other in companions(callback):
+        if os.path.realpath(other.filepath) == path:
             warn(
                 f"two callbacks of one fit save to one path and overwrite each other's files: "
                 f"{other!r} and {callback!r}"
             )
-    _training.add(callback)
 
 
 def leave(callback: Any) -> None:

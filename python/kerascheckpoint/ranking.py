@@ -32,6 +32,11 @@ class Ranking:
         return self._pending[-1] if self._pending else self.best
 
     @property
+    def ranked_best(self) -> float | None:
+        """The best value that a model had, and not the threshold alone."""
+        return self.best if self._was_ranked else None
+
+    @property
     def is_pending(self) -> bool:
         """Whether a better model is still on its way to the disk."""
         return bool(self._pending)

@@ -4,6 +4,7 @@ Nothing here allocates memory by a size that a file claims without comparing it 
 """
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -24,8 +25,9 @@ from .errors import (
     CheckpointSchemaError,
 )
 from .file_template import MODEL_SUFFIX, WEIGHTS_SUFFIX
-from .weights import Region, check_form, stored_member
+from .weights import NoKerasFileError, Region, check_form, stored_member
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # of an HDF5 file
 TEXT_LIMIT = 1 << 28  # bytes of the largest metadata.json that is taken for one
 
 
@@ -37,7 +39,7 @@ def reporting(path: str) -> Iterator[None]:
     except CheckpointSchemaError as error:
         raise CheckpointSchemaError(f"cannot read {path!r}: {error}") from None
     except CheckpointCorruptError as error:
-        raise CheckpointCorruptError(f"{path!r} is damaged: {error}") from None
+        raise type(error)(f"{path!r} is damaged: {error}") from None
     except CheckpointError:
         raise
     except zipfile.BadZipFile as error:
@@ -60,6 +62,10 @@ def opened(path: str) -> Iterator[BinaryIO]:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}") from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise CheckpointCorruptError(f"{path!r} is a link that leads in a circle") from None
     if not stat.S_ISREG(mode):
         raise CheckpointCorruptError(f"{path!r} is not a regular file")
     with open(path, "rb", buffering=0) as file:
@@ -76,6 +82,14 @@ def read_info(path: str) -> CheckpointInfo:
     """
     with opened(path) as file:
         return read(file, path)[0]
+
+
+def is_best(path: str) -> bool:
+    """Tell whether the file at `path` says that it is the best model of its run."""
+    try:
+        return read_info(path).best is True
+    except (CheckpointError, OSError):
+        return False
 
 
 def read_record(path: str) -> dict[str, Any] | None:
@@ -95,6 +109,8 @@ def _read_fields(file: BinaryIO, path: str) -> tuple[dict[str, Any] | None, str 
     """Return the fields of the record, if there is one, and the version of Keras, if it is said."""
     if path.endswith(MODEL_SUFFIX):
         return _read_zip(file)
+    if not path.endswith(WEIGHTS_SUFFIX) and file.read(len(_SIGNATURE)) != _SIGNATURE:
+        raise NoKerasFileError("it is no HDF5 file")
     plain = plain_record.find(file)
     if plain is not None and plain.is_as_written:
         if plain.size != os.fstat(file.fileno()).st_size:

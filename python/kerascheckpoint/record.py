@@ -20,6 +20,12 @@ KEY = "kerascheckpoint"
 SCHEMA = 1
 BEGIN = b'{"schema":'  # of a record's text
 
+_LARGEST = 2**53  # the end of the whole numbers that every reader of JSON holds
+_CHOICES = {
+    "mode": (None, "min", "max"),
+    "reason": ("epoch", "batch", "time", "interrupt", "train_end"),
+}
+
 _SEPARATORS = (",", ":")
 _OWN = ("schema", "crc32")  # the fields that `encode` itself adds
 
@@ -94,6 +100,9 @@ def decode(record: Any) -> dict[str, Any]:
     for name, kind in _OPTIONAL.items():
         if record.get(name) is not None and not isinstance(record[name], kind):
             raise CheckpointCorruptError(f"its record has no usable {name!r}")
+    for name, choices in _CHOICES.items():
+        if record.get(name) not in choices:
+            raise CheckpointCorruptError(f"its record has no usable {name!r}")
     if datetime.fromisoformat(record["saved_at"]).tzinfo is None:
         raise CheckpointCorruptError("its record has a time without a time zone")
     guarded["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
@@ -107,6 +116,16 @@ def decode(record: Any) -> dict[str, Any]:
     return guarded
 
 
+def missing_to_continue(fields: Mapping[str, Any]) -> str | None:
+    """Return the name of a field without which training cannot go on from here, or `None`."""
+    for name in ("epochs", "history", "runs", "template", "random", "metric_state", "compiled"):
+        if fields.get(name) is None:
+            return name
+    if not all(isinstance(run, str) for run in fields["runs"]) or not fields["runs"]:
+        return "runs"
+    return None if all(isinstance(epoch, int) for epoch in fields["epochs"]) else "epochs"
+
+
 def dumps(content: Mapping[str, Any]) -> str:
     """Write JSON text without needless blanks."""
     return json.dumps(content, separators=_SEPARATORS, allow_nan=False)
@@ -117,7 +136,7 @@ def _checksum(text: str) -> str:
 
 
 def _is_count(value: int) -> bool:
-    return not isinstance(value, bool) and value >= 0
+    return not isinstance(value, bool) and 0 <= value < _LARGEST
 
 
 def _to_json(value: Any) -> Any:

@@ -5,11 +5,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import catalog, keras_compat, random_state, reader, training_state
+from . import catalog, keras_compat, random_state, reader, record, training_state
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
 from .file_template import FileTemplate
 from .monitor import Direction, is_improvement
+from .notify import warn
 from .restore import restore
 from .retention import KeptFile
 
@@ -37,11 +38,20 @@ class Resumption:
             CheckpointSchemaError: If a newer version of this package wrote one of the files.
         """
         infos = [info for info in catalog.list_of(template) if info.schema is not None]
-        info = catalog.first_whole(reversed(infos))
-        if info is None:
-            return None
-        newer = [other.path for other in infos].index(info.path) + 1  # and damaged
-        return cls(info, reader.read_record(info.path) or {}, infos[:newer])
+        while infos:
+            info = catalog.first_whole([infos[-1]])
+            if info is not None:
+                fields = reader.read_record(info.path) or {}
+                missing = record.missing_to_continue(fields)
+                if missing is None:
+                    return cls(info, fields, infos)
+                warn(f"passed over: the record of {info.path!r} has no usable {missing!r}")
+            infos.pop()
+        return None
+
+    def is_newer_than(self, other: "Resumption") -> bool:
+        """Tell whether this one's file is newer."""
+        return self.info.age_key > other.info.age_key
 
     def restore(self, model: Any) -> None:
         """Put weights, optimizer and random state back.
@@ -76,7 +86,7 @@ class Resumption:
         keras_compat.forget_start(model)
         self.restore_history(model)
         if not self.info.batch:
-            return _nothing
+            return do_nothing
         stored = self.record["metric_state"]
 
         def restore_metrics() -> None:
@@ -87,10 +97,10 @@ class Resumption:
             random_state.restore_process(self.record["random"])
 
         if not in_fit:
-            return _nothing
+            return do_nothing
         if len(model.metrics_variables) == len(stored):
             restore_metrics()
-            return keras_compat.skip_batches(model, self.info.batch, _nothing, restore_random)
+            return keras_compat.skip_batches(model, self.info.batch, do_nothing, restore_random)
         # TensorFlow builds metrics at the first batch
         return keras_compat.skip_batches(model, self.info.batch, restore_metrics, restore_random)
 
@@ -125,7 +135,7 @@ class Resumption:
     ) -> tuple[float | None, str | None]:
         """Return the best value and its file, judged one after the other as the runs did it.
 
-        A best file that was deleted is known from the record: its value counts, without a file.
+        A best file that was overwritten or deleted is known from the record: its value counts.
         """
         best: float | None = None
         path = None
@@ -135,23 +145,26 @@ class Resumption:
                 best, path = value, info.path
         known = self.record.get("best_value") if self.record.get("monitor") == monitor else None
         if known is not None and is_improvement(known, best, direction):
-            place = os.path.join(os.path.dirname(self.info.path), self.record["best_name"])
-            if not os.path.exists(place):
+            name = self.record.get("best_name")
+            if name is None or not os.path.exists(
+                os.path.join(os.path.dirname(self.info.path), name)
+            ):
                 best, path = known, None
         return best, path
 
-    def kept_files(self, monitor: str) -> list[KeptFile]:
-        """Return the files that the runs before this one wrote, oldest first."""
+    def kept_files(self, monitor: str, template: str) -> list[KeptFile]:
+        """Return the files that the runs before this one wrote for `template`, oldest first."""
         runs = set(self.record["runs"])
         files = []
         for info in self.earlier:
             fields = reader.read_record(info.path) or {}
-            if fields.get("template") == self.record["template"] and fields["runs"][-1] in runs:
+            own_run = (fields.get("runs") or [None])[-1]
+            if fields.get("template") == template and own_run in runs:
                 files.append(KeptFile(info.path, _ranked_value(info, monitor)))
         return files
 
 
-def _nothing() -> None:
+def do_nothing() -> None:
     """Do nothing."""
 
 

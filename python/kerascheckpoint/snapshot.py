@@ -40,6 +40,8 @@ class Snapshotter:
             UnknownKerasError: If only Keras' own saving can write this model.
             Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
         """
+        if not model.built:
+            raise UnknownKerasError("what is said of a model that is not built is Keras' own")
         plan = self._current_plan(model)
         stored: dict[str, Any] = {}
         groups = []
@@ -77,7 +79,7 @@ class Snapshotter:
         if (
             plan is None
             or plan.model is not model
-            or plan.fingerprint != fingerprint.of(plan.saveables)
+            or not fingerprint.is_same(plan.fingerprint, fingerprint.of(plan.saveables))
         ):
             found = keras_compat.saveables(model)
             plan = self._plan = _Plan(model, found, fingerprint.of(found))
@@ -90,7 +92,7 @@ class Snapshotter:
         depend on nothing that the fingerprint does not hold; the compile part at every save, as
         learning rates change.
         """
-        if not all(type(entry.target).__module__.startswith("keras.") for entry in plan.saveables):
+        if not all(_is_settled_by_fingerprint(entry.target) for entry in plan.saveables):
             return keras_compat.dumps(keras_compat.serialize(plan.model))
         if plan.config is None:
             config = keras_compat.serialize(plan.model)
@@ -116,6 +118,15 @@ def _specs(
     return tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items())
 
 
+def _is_settled_by_fingerprint(target: Any) -> bool:
+    """Tell whether a fingerprint holds all that an object's config depends on.
+
+    Of the function in a Lambda the config holds the code and what it closes over.
+    """
+    stock = type(target).__module__.startswith("keras.")
+    return stock and not isinstance(target, keras.layers.Lambda)
+
+
 def _compile_config(model: Any) -> Any:
     return keras.saving.serialize_keras_object(model.get_compile_config())
 
@@ -124,8 +135,11 @@ def _own_variables(target: Any) -> Mapping[str, Any]:
     """Return what an object stores, with Keras' optimizers as variables and not as copies."""
     if keras_compat.is_stock_optimizer(target):
         return {str(index): variable for index, variable in enumerate(target.variables)}
-    entry = keras_compat.StoreEntry()
+    in_keras_way = keras_compat.stores_in_keras_way(target)
+    entry = keras_compat.StoreEntry(take=None if in_keras_way else views.of_instant)
     target.save_own_variables(entry)
+    if entry.unknown_use is not None:
+        raise UnknownKerasError(entry.unknown_use)
     return entry
 
 

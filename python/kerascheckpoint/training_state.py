@@ -46,9 +46,10 @@ def fields(
         "saved_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         "keras_version": keras.__version__,
         "backend": keras_compat.BACKEND,
-        "epochs": run.epochs,
-        "history": run.history,
-        "runs": run.lineage,
+        # Copies: training goes on while the record is written.
+        "epochs": list(run.epochs),
+        "history": {name: list(values) for name, values in run.history.items()},
+        "runs": list(run.lineage),
         "template": template,
         "random": random_state.capture(model),
         "metric_state": [] if epoch_done else _metric_state(model),

@@ -29,6 +29,12 @@ def of(values: Mapping[str, Any]) -> dict[str, Array]:
     return {name: _view(value) for name, value in plain.items()}
 
 
+def of_instant(value: Any) -> Array:
+    """Return an array that keeps the value of now, whatever code that stores it does next."""
+    array = of({"": value})[""]
+    return array.copy() if array.flags.writeable else array
+
+
 def _view(value: Any) -> Array:
     if isinstance(value, np.ndarray):
         return value

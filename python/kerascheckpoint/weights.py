@@ -20,6 +20,10 @@ _CHUNK = 8 << 20  # bytes read at once
 _DEPTH_LIMIT = 200  # of nested groups
 
 
+class NoKerasFileError(CheckpointCorruptError):
+    """A sound file, and somebody else's."""
+
+
 @dataclasses.dataclass(frozen=True)
 class StoredArray:
     """An array in a file: its name, shape, dtype and the place of its bytes in the weights."""
@@ -102,7 +106,8 @@ def checksum_of(
     """
     if start <= blank[0] < blank[1] <= end:
         total = checksum_of(region, start, blank[0], total)
-        total = crc32(BLANK * (blank[1] - blank[0]), total)
+        for done in range(blank[0], blank[1], _CHUNK):
+            total = crc32(BLANK * min(_CHUNK, blank[1] - done), total)
         start = blank[1]
     region.seek(start)
     while start < end:
@@ -121,14 +126,16 @@ def stored_arrays(region: Region) -> list[StoredArray]:
         CheckpointCorruptError: If one is not stored as plain bytes inside the file.
     """
     with h5py.File(region, "r") as h5_file:
-        arrays = list(_arrays_below(h5_file, "", 0))
+        arrays = list(_arrays_below(h5_file, "", 0, set()))
     for array in arrays:
         if array.nbytes and not 0 <= array.offset <= region.size - array.nbytes:
             raise CheckpointCorruptError(f"array {array.name!r} lies outside of the file")
     return sorted(arrays, key=lambda array: array.offset)
 
 
-def _arrays_below(group: h5py.Group, path: str, depth: int) -> Iterator[StoredArray]:
+def _arrays_below(
+    group: h5py.Group, path: str, depth: int, seen: set[int]
+) -> Iterator[StoredArray]:
     if depth > _DEPTH_LIMIT:
         raise CheckpointCorruptError("its groups are nested too deeply")
     for name in group:
@@ -136,8 +143,12 @@ def _arrays_below(group: h5py.Group, path: str, depth: int) -> Iterator[StoredAr
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise CheckpointCorruptError(f"{where!r} is a link to another place")
         item = group[name]
+        address = h5py.h5o.get_info(item.id).addr
+        if address in seen:  # from two groups with two links each there are four ways, and so on
+            raise CheckpointCorruptError(f"{where!r} is another name of what stands elsewhere")
+        seen.add(address)
         if isinstance(item, h5py.Group):
-            yield from _arrays_below(item, f"{where}/", depth + 1)
+            yield from _arrays_below(item, f"{where}/", depth + 1, seen)
         elif isinstance(item, h5py.Dataset):
             yield _stored_array(where, item)
         else:
@@ -158,10 +169,13 @@ def check_form(h5_file: h5py.File, *, legacy: bool) -> None:
     That is: arrays lie in groups called `vars`; a legacy model has its weights in one group.
     """
     if legacy:
-        if "model_weights" not in h5_file:
-            raise CheckpointCorruptError("it holds no Keras model")
+        link = h5_file.get("model_weights", getlink=True)
+        if not isinstance(link, h5py.HardLink) or not isinstance(
+            h5_file["model_weights"], h5py.Group
+        ):
+            raise NoKerasFileError("it holds no Keras model")
         return
-    first = next(_arrays_below(h5_file, "", 0), None)
+    first = next(_arrays_below(h5_file, "", 0, set()), None)
     if first is None and "vars" not in h5_file and "layers" not in h5_file:
         raise CheckpointCorruptError("it holds no weights of a Keras model")
     if first is not None and "vars" not in first.name.split("/")[:-1]:

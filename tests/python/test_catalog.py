@@ -5,6 +5,7 @@ import os
 import pathlib
 from datetime import datetime, timedelta, timezone
 
+import h5py
 import pytest
 
 import training
@@ -105,7 +106,9 @@ def test_unfinished_and_foreign_files_are_passed_over_without_a_word(tmp_path):
     (tmp_path / ".1.keras.0123456789ab.kerascheckpoint-tmp").write_bytes(b"half")
     (tmp_path / ".1.keras.0123456789ab.kerascheckpoint-tmp.keras").write_bytes(b"half")
     (tmp_path / "notes.txt").write_text("hello")
-    (tmp_path / "data.h5").write_bytes(b"not a model")
+    (tmp_path / "notes.h5").write_bytes(b"not a model")
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["x"] = [1.0, 2.0]
     (tmp_path / "directory.keras").mkdir()
     assert names(list_checkpoints(tmp_path)) == ["1.keras"]
 
@@ -117,6 +120,16 @@ def test_a_file_that_cannot_be_read_is_named_in_one_warning(tmp_path, name, cont
     (tmp_path / name).write_bytes(content)
     with pytest.warns(CheckpointWarning, match=name) as caught:
         assert names(list_checkpoints(tmp_path)) == ["1.keras"]
+    assert len(caught) == 1
+
+
+def test_a_legacy_model_that_was_cut_off_is_named_in_one_warning(tmp_path):
+    with h5py.File(tmp_path / "whole.h5", "w") as file:
+        file.create_group("model_weights")["x"] = [1.0] * 1000
+    whole = (tmp_path / "whole.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(CheckpointWarning, match=r"cut\.h5") as caught:
+        assert names(list_checkpoints(tmp_path)) == ["whole.h5"]
     assert len(caught) == 1
 
 

@@ -152,6 +152,16 @@ def test_of_two_saves_to_one_path_the_later_end_wins(tmp_path):
     assert names_in(tmp_path) == ["a.keras"]
 
 
+def test_a_save_behind_a_link_to_its_directory_is_no_leftover(tmp_path):
+    """A second callback clears up while the first one writes."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with commit.publishing(str(tmp_path / "link" / "a.keras")) as staged:
+        os.write(staged.fd, b"new")
+        assert commit.remove_leftovers(str(tmp_path / "link")) == []
+    assert names_in(tmp_path / "real") == ["a.keras"]
+
+
 def test_file_descriptors_are_given_back(tmp_path):
     """A run of a million saves must not end for want of them."""
     before = len(os.listdir("/proc/self/fd"))

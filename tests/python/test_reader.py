@@ -14,6 +14,7 @@ from kerascheckpoint import (
     CheckpointWarning,
     list_checkpoints,
     reader,
+    record,
     verify_checkpoint,
 )
 
@@ -29,6 +30,48 @@ def little_memory():
     resource.setrlimit(resource.RLIMIT_AS, (present + (2 << 30), before[1]))
     yield
     resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_objects_of_many_names_do_not_take_for_ever(tmp_path, suffix):
+    """Forty groups with two links each have a million million names."""
+    path = tmp_path / f"many{suffix}"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("model_weights")
+        for _ in range(40):
+            below = group.create_group("a")
+            group["b"] = below
+            group = below
+    if suffix == ".h5":
+        assert verify_checkpoint(path).schema is None
+    else:
+        with pytest.raises(CheckpointCorruptError, match="another name"):
+            verify_checkpoint(path)
+
+
+def test_a_slot_of_the_record_that_is_larger_than_the_file_takes_no_memory(tmp_path, little_memory):
+    fields = training.reader.read_record(str(training.golden(".weights.h5")))
+    content = bytearray(training.golden(".weights.h5").read_bytes())
+    place, capacity = fields["image"]["record"]
+    fields["image"] |= {"record": [place, 3 << 30], "head": [4 << 30, "00000000"]}
+    content[place : place + capacity] = record.encode(fields).encode().ljust(capacity)
+    (tmp_path / "huge.weights.h5").write_bytes(content)
+    with pytest.raises(CheckpointCorruptError):
+        verify_checkpoint(tmp_path / "huge.weights.h5")
+
+
+def test_a_link_in_a_circle_is_reported(tmp_path):
+    (tmp_path / "a.keras").symlink_to(tmp_path / "a.keras")
+    with pytest.raises(CheckpointCorruptError, match="circle"):
+        verify_checkpoint(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/gone"), h5py.ExternalLink("gone.h5", "/")])
+def test_a_legacy_model_whose_weights_are_elsewhere_is_reported(tmp_path, link):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["model_weights"] = link
+    with pytest.raises(CheckpointCorruptError, match="no Keras model"):
+        verify_checkpoint(tmp_path / "m.h5")
 
 
 RECORDS = {

@@ -54,6 +54,23 @@ def test_what_json_lacks_comes_back_as_the_number_it_was():
     assert fields["history"]["loss"][1:] == [-math.inf, 0.1]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("mode", "sideways"), ("reason", "whim"), ("batch", 10**29), ("step", -1)]
+)
+def test_a_field_that_nobody_writes_so_is_refused(name, value):
+    with pytest.raises(CheckpointCorruptError, match=f"no usable '{name}'"):
+        record.decode(encoded(FIELDS | {name: value}))
+
+
+def test_what_is_missing_to_go_on_from_a_record_is_named():
+    whole = reader.read_record(str(training.golden(".keras")))
+    assert record.missing_to_continue(whole) is None
+    for name in ("epochs", "history", "runs", "template", "random", "metric_state", "compiled"):
+        assert record.missing_to_continue(whole | {name: None}) == name
+    assert record.missing_to_continue(whole | {"runs": [1]}) == "runs"
+    assert record.missing_to_continue(whole | {"epochs": ["a"]}) == "epochs"
+
+
 def test_the_text_is_json_that_any_reader_takes():
     def refuse(constant):
         raise AssertionError(constant)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 
 import keras
@@ -369,6 +370,52 @@ def test_a_second_fit_with_the_same_callback_goes_on_from_its_own_files(tmp_path
     assert_as_if_never_stopped(model, history, uninterrupted)
 
 
+@pytest.mark.filterwarnings("ignore:saves come faster than they can be written")
+def test_two_callbacks_of_one_fit_go_on_from_the_newest_file_of_both(tmp_path, uninterrupted):
+    def both():
+        steps = checkpoint_at(tmp_path / "steps" / "{step}.keras", save_freq=1, resume=True)
+        return [steps, checkpoint_at(tmp_path / "epochs" / "{epoch}.keras", resume=True)]
+
+    for order in (1, -1):
+        with pytest.raises(training.Stop):
+            fitted(*both()[::order], At(1, training.stop, batch=2))
+        checkpoints = both()[::order]
+        model, history = fitted(*checkpoints)
+        assert_as_if_never_stopped(model, history, uninterrupted)
+        assert {info.step for info in list_checkpoints(tmp_path / "steps")} == set(range(1, 21))
+        assert [info.step for info in list_checkpoints(tmp_path / "epochs")] == [5, 10, 15, 20]
+        for kind in ("steps", "epochs"):
+            for path in (tmp_path / kind).iterdir():
+                path.unlink()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_last_and_the_best_are_resumed_side_by_side(tmp_path, uninterrupted, order):
+    def both():
+        best = checkpoint_at(tmp_path / "best.keras", save_best_only=True, resume=True)
+        return [checkpoint_at(tmp_path / "last.keras", resume=True), best][::order]
+
+    losses = Script(val_loss=[0.1, 0.5, 0.4, 0.3])
+    fitted(losses, *both(), epochs=2)
+    checkpoints = both()
+    model, history = fitted(losses, *checkpoints)
+    history.history.pop("val_loss")
+    assert_as_if_never_stopped(model, history, uninterrupted)
+    assert [checkpoint.best for checkpoint in checkpoints] == [0.1, 0.1]
+
+
+def test_the_history_of_a_file_written_behind_the_training_ends_with_its_epoch(
+    tmp_path, monkeypatch
+):
+    disk, pwrite = threading.Event(), os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda *arguments: disk.wait(60) and pwrite(*arguments))
+    slow = checkpoint_at(tmp_path / "{epoch}.keras", save_on_background=True)
+    fitted(slow, At(1, disk.set), epochs=2)
+    (tmp_path / "2.keras").unlink()
+    _, history = fitted(checkpoint_at(tmp_path / "{epoch}.keras", resume=True), epochs=3)
+    assert history.epoch == [0, 1, 2] and len(history.history["loss"]) == 3
+
+
 # Retention over runs ----------------------------------------------------------------------------
 
 
@@ -406,6 +453,13 @@ def test_files_of_others_are_never_deleted(tmp_path, shared_model):
     (tmp_path / "88.keras").write_bytes(b"not ours")
     train(shared_model, checkpoint_at(tmp_path / "x{epoch}.keras", keep_last=1), epochs=3)
     assert training.names_in(tmp_path) == ["1.keras", "2.keras", "77.keras", "88.keras", "x3.keras"]
+
+
+def test_files_of_another_template_are_not_deleted(tmp_path, shared_model):
+    train(shared_model, checkpoint_at(tmp_path / "a-{epoch:02d}.keras"), epochs=2)
+    other = checkpoint_at(tmp_path / "a-{epoch}.keras", resume=True, keep_last=1)
+    train(shared_model, other, epochs=4)
+    assert training.names_in(tmp_path) == ["a-01.keras", "a-02.keras", "a-4.keras"]
 
 
 def test_a_fresh_run_deletes_nothing_of_an_earlier_one(tmp_path, shared_model):

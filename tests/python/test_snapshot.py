@@ -1,5 +1,6 @@
 """Our own writer: a file that differs from Keras' would load wrongly without this package."""
 
+import contextlib
 import json
 import zipfile
 
@@ -187,6 +188,138 @@ def test_a_change_between_two_saves_is_in_the_second(tmp_path, change):
         assert save_ours(saver, model, ours)
         save_theirs(model, theirs)
         assert_same_file(ours, theirs)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Slotted(keras.regularizers.Regularizer):
+    """A regularizer without a `__dict__`, whose settings lie deep."""
+
+    __slots__ = ("settings",)
+
+    def __init__(self, settings=None):
+        self.settings = settings or {"deep": {"strength": 0.1}}
+
+    def __call__(self, x):
+        return self.settings["deep"]["strength"] * keras.ops.sum(x)
+
+    def get_config(self):
+        return {"settings": self.settings}
+
+
+def changed_in_place(model, change):
+    layer = model.layers[0]
+    if change == "nested settings":
+        layer.kernel_regularizer.settings["deep"]["strength"] = 0.5
+    elif change == "another object at the same address":
+        layer.bias_initializer = None
+        layer.bias_initializer = keras.initializers.Ones()
+    elif change == "the large array of a setting":
+        model.layers[1].input_mean[3] = 5.0
+    else:
+        model.layers[2].factor["value"] = 3.0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *("nested settings", "another object at the same address"),
+        *("the large array of a setting", "what a function closes over"),
+    ],
+)
+def test_what_is_changed_in_place_is_in_the_second_file(tmp_path, saver, change):
+    factor = {"value": 2.0}
+    function = keras.layers.Lambda(lambda x: x * factor["value"])
+    function.factor = factor
+    layers = [
+        keras.layers.Dense(80, kernel_regularizer=Slotted(), bias_initializer="zeros"),
+        keras.layers.Normalization(mean=np.zeros(80), variance=np.ones(80)),
+        *([function] if "function" in change else []),
+    ]
+    model = trained(sequential(*layers, keras.layers.Dense(1)))
+    ours, theirs = tmp_path / "ours.keras", tmp_path / "theirs.keras"
+    save_ours(saver, model, ours)
+    changed_in_place(model, change)
+    assert save_ours(saver, model, ours)
+    save_theirs(model, theirs)
+    assert_same_file(ours, theirs)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Storing(keras.layers.Layer):
+    """Stores in one of the ways that are allowed and that not every layer uses."""
+
+    def __init__(self, way="buffer", **settings):
+        super().__init__(**settings)
+        self.way = way
+
+    def get_config(self):
+        return super().get_config() | {"way": self.way}
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(2,), initializer="ones", name="scale")
+
+    def call(self, x):
+        return x * self.scale[0]
+
+    def save_own_variables(self, store):
+        buffer = np.zeros(2, "float32")
+        for index in range(3):
+            buffer[:] = index
+            store[f"buffer{index}"] = buffer
+        buffer[:] = -1
+        before = keras.ops.convert_to_numpy(self.scale) + 0
+        self.scale.assign(before * 7)
+        store["scale"] = self.scale
+        self.scale.assign(before)
+        store["copy"] = store["scale"].copy()
+        if self.way == "asks":
+            store["asked"] = np.float32(hasattr(store, "h5_file"))
+        if self.way == "twice":
+            with contextlib.suppress(Exception):
+                store["scale"] = buffer
+
+    def load_own_variables(self, store):
+        self.scale.assign(store["scale"])
+
+
+@SUFFIXES
+@pytest.mark.parametrize(("way", "is_ours"), [("buffer", True), ("asks", False), ("twice", False)])
+def test_what_a_layer_stores_is_what_it_held_when_it_stored_it(
+    tmp_path, saver, suffix, way, is_ours
+):
+    model = trained(sequential(Storing(way), keras.layers.Dense(1)))
+    ours, theirs = tmp_path / f"ours{suffix}", tmp_path / f"theirs{suffix}"
+    for _ in range(2):
+        assert save_ours(saver, model, ours) is is_ours
+        save_theirs(model, theirs)
+        assert_same_file(ours, theirs)
+
+
+def test_an_optimizer_that_stores_in_its_own_way_does(tmp_path, saver):
+    model = trained(sequential(keras.layers.Dense(1)))
+
+    def store_only(store):
+        store["mine"] = np.ones(3)
+
+    model.optimizer.save_own_variables = store_only
+    ours, theirs = tmp_path / "ours.weights.h5", tmp_path / "theirs.weights.h5"
+    assert save_ours(saver, model, ours)
+    assert model.optimizer.save_own_variables is store_only
+    save_theirs(model, theirs)
+    assert_same_file(ours, theirs)
+
+
+def test_the_weights_in_a_keras_file_carry_nothing_but_keras_attributes(tmp_path, saver):
+    model = trained(sequential(keras.layers.Dense(1)))
+    for suffix in (".weights.h5", ".keras", ".weights.h5"):  # one saver for both
+        assert save_ours(saver, model, tmp_path / f"m{suffix}")
+        verify_checkpoint(tmp_path / f"m{suffix}")
+    with (
+        zipfile.ZipFile(tmp_path / "m.keras") as archive,
+        archive.open("model.weights.h5") as member,
+        h5py.File(member) as file,
+    ):
+        assert not dict(file.attrs)
 
 
 @SUFFIXES
