@@ -67,9 +67,11 @@ def fields(decision: Decision, ranking: Ranking, monitor: str, path: str) -> dic
         path: Where the model is saved.
     """
     known = ranking.direction is not None
-    best_value, best_path = (
-        (decision.value, path) if decision.is_best else (ranking.ranked_best, ranking.best_path)
-    )
+    best_value, best_path = ranking.ranked_best, ranking.best_path
+    if decision.is_best:
+        best_value, best_path = decision.value, path
+    elif best_path == path:  # which this save is about to replace
+        best_path = None
     return {
         "monitor": monitor if known else None,
         "mode": ranking.direction,
