@@ -1,12 +1,12 @@
 """Turn SIGINT and SIGTERM into a wish to stop, for as long as a `fit` runs."""
 
-import contextlib
 import ctypes
 import os
 import signal
+import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .keras_compat import is_fitting
 from .notify import warn
@@ -14,9 +14,21 @@ from .notify import warn
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SIGACTION_SIZE = 512  # bytes, more than any system's struct sigaction takes
 
+
+class _Earlier(NamedTuple):
+    """What a signal did before: in Python, and in the process.
+
+    They differ where Python is a guest: reticulate's own struct sigaction wakes both R and Python,
+    and `signal.signal` alone, which knows nothing of it, would leave R deaf.
+    """
+
+    handler: Any  # None if it was not installed from Python
+    action: "ctypes.Array[ctypes.c_char] | None"  # None on Windows
+
+
 # The watches of all callbacks in training share one handler, so that each can end in any order.
 _watches: "list[InterruptWatch]" = []
-_earlier: dict[int, Any] = {}
+_earlier: dict[int, _Earlier] = {}
 
 
 class InterruptWatch:
@@ -58,7 +70,7 @@ class InterruptWatch:
         _watches.append(self)
         if not _earlier:
             for number in _SIGNALS:
-                _earlier[number] = _current(number)
+                _earlier[number] = _Earlier(signal.getsignal(number), _action(number))
                 signal.signal(number, _on_signal)
 
     def asks(self, frame: FrameType | None) -> bool:
@@ -70,6 +82,10 @@ class InterruptWatch:
             return False
         return not self._in_fit or is_fitting(self.model, frame)
 
+    def is_left_over(self, frame: FrameType) -> bool:
+        """Tell whether the `fit` that is watched is not on the stack of `frame` any more."""
+        return self._in_fit and not is_fitting(self.model, frame)
+
     def end(self) -> None:
         """Watch no more; with the last watch the earlier handlers come back."""
         self.model = None
@@ -79,31 +95,62 @@ class InterruptWatch:
             _bring_back_all()
 
 
+def end_finished() -> None:
+    """End the watches of every `fit` that is over: for a host, after one that may have raised."""
+    frame = sys._getframe()
+    for watch in list(_watches):
+        if watch.is_left_over(frame):
+            watch.end()
+    if not _watches:
+        _bring_back_all()
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
     asked = [watch for watch in _watches if watch.asks(frame)]
     for watch in asked:
         watch.requested = True
-    if not asked:
+    if not asked and number in _earlier:
         _watches.clear()
-        _bring_back_all()
-        os.kill(os.getpid(), number)
+        _pass_on(number)
 
 
-def _current(number: int) -> Any:
-    """Return the handler that is in place: Python's, or a host's (R) as the bytes of its struct."""
-    handler = signal.getsignal(number)
-    if handler is not None:
-        return handler
+def _pass_on(number: int) -> None:
+    """Send a signal where it went before, and let later ones go there by themselves.
+
+    The other signal may be pending in Python as well; it would be lost if there were no handler
+    any more when its turn comes. So it keeps ours, which passes it on in the same way.
+    """
+    for each, earlier in list(_earlier.items()):
+        _set_action(each, earlier.action)
+    _bring_back(number)
+    os.kill(os.getpid(), number)
+
+
+def _bring_back_all() -> None:
+    for number in list(_earlier):
+        _bring_back(number)
+
+
+def _bring_back(number: int) -> None:
+    earlier = _earlier.get(number)
+    if earlier is None or threading.current_thread() is not threading.main_thread():
+        return  # only the main thread can; elsewhere ours stays, and passes every signal on
+    if signal.getsignal(number) is _on_signal:  # else somebody has put another in its place
+        if earlier.handler is not None:
+            signal.signal(number, earlier.handler)
+        _set_action(number, earlier.action)
+    _earlier.pop(number, None)
+
+
+def _action(number: int) -> "ctypes.Array[ctypes.c_char] | None":
+    """Return the bytes of the struct sigaction that is in place, whoever put it there."""
+    if sys.platform == "win32":
+        return None
     action = ctypes.create_string_buffer(_SIGACTION_SIZE)
     ctypes.CDLL(None).sigaction(number, None, action)
     return action
 
 
-def _bring_back_all() -> None:
-    while _earlier:
-        number, earlier = _earlier.popitem()
-        with contextlib.suppress(ValueError):  # not on the main thread any more
-            if isinstance(earlier, ctypes.Array):
-                ctypes.CDLL(None).sigaction(number, earlier, None)
-            else:
-                signal.signal(number, earlier)
+def _set_action(number: int, action: "ctypes.Array[ctypes.c_char] | None") -> None:
+    if action is not None:
+        ctypes.CDLL(None).sigaction(number, action, None)

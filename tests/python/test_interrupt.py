@@ -1,15 +1,18 @@
 """Signals: the first ends training with a checkpoint, the second at once, then all is as before."""
 
 import copy
+import ctypes
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from kerascheckpoint import CheckpointWarning, ModelCheckpoint, list_checkpoints
-from kerascheckpoint.interrupt import InterruptWatch
+from kerascheckpoint.interrupt import InterruptWatch, end_finished
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
@@ -59,6 +62,59 @@ def test_after_a_fit_that_raised_a_signal_is_not_swallowed(received):
     watch.begin(Training())
     send(signal.SIGTERM)
     assert (watch.requested, received) == (False, [signal.SIGTERM])
+
+
+TWO_AT_ONCE = """
+import _thread, signal
+from kerascheckpoint.interrupt import InterruptWatch
+
+signal.signal(signal.SIGINT, lambda *_: print("earlier", flush=True))
+InterruptWatch().begin(object())
+# In C, so that no handler runs before both are pending.
+any(map(_thread.interrupt_main, (signal.SIGINT, signal.SIGTERM)))
+print("still alive")
+"""
+
+
+def test_of_two_signals_at_once_none_is_lost():
+    done = subprocess.run([sys.executable, "-c", TWO_AT_ONCE], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, "earlier\n"), done.stderr
+
+
+def test_a_handler_that_a_host_put_there_comes_back_though_python_knows_of_another(received):
+    library = ctypes.CDLL(None)
+    library.signal.restype = ctypes.c_void_p
+    of_host = ctypes.cast(library.abs, ctypes.c_void_p)  # takes a number and does no harm
+    library.signal(signal.SIGINT, of_host)
+    assert signal.getsignal(signal.SIGINT) is not None
+    watch = InterruptWatch()
+    watch.begin(Training())
+    watch.end()
+    assert library.signal(signal.SIGINT, of_host) == of_host.value
+
+
+def test_a_host_ends_the_watch_of_a_fit_that_is_over_and_of_no_other(received):
+    model = Training()
+    over, running, by_hand = InterruptWatch(), InterruptWatch(), InterruptWatch()
+    before = signal.getsignal(signal.SIGINT)
+    over.begin(Training())
+    running.begin(model)
+    by_hand.begin(Training(), in_fit=False)
+    model.fit(end_finished)
+    assert (over.model, running.model) == (None, model)
+    end_finished()
+    assert running.model is None
+    assert by_hand.model is not None
+    by_hand.end()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_handler_that_somebody_else_put_there_meanwhile_stays(received):
+    watch, other = InterruptWatch(), lambda number, frame: None
+    watch.begin(Training())
+    signal.signal(signal.SIGINT, other)
+    watch.end()
+    assert signal.getsignal(signal.SIGINT) is other
 
 
 def test_the_fit_of_another_model_is_none_of_its_business(received):
