@@ -1,4 +1,5 @@
-# Files that are still being written when the R session ends.
+# What a callback leaves behind when `fit()` fails, which Keras tells nobody: files
+# that are still being written, and the watch for signals.
 
 background <- new.env(parent = emptyenv())
 
@@ -35,4 +36,12 @@ finish_writing <- function() {
     }
   )
   invisible()
+}
+
+# After a failed `fit()` Python would go on noting signals, which it hands to R only
+# when it runs again.
+stop_watching <- function() {
+  if (isTRUE(bridge$connected)) {
+    core("interrupt")$end_finished()
+  }
 }

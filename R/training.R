@@ -38,8 +38,10 @@ fit_model <- function(object, x = NULL, y = NULL, ..., batch_size = NULL, epochs
     verbose = as_verbose(verbose),
     ...
   )
-  # However training ends, no file that was accepted is left half way.
+  # However training ends, no file that was accepted is left half way, and signals
+  # are R's again.
   on.exit(finish_writing())
+  on.exit(stop_watching(), add = TRUE)
   history <- with_python_conditions(do.call(object$fit, arguments), only = is_checkpoint_error)
   invisible(new_history(history))
 }

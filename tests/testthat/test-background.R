@@ -80,3 +80,48 @@ test_that("files accepted before fit() failed are there when somebody looks", {
                                callbacks = list(saving, failing)))
   expect_identical(list_checkpoints(directory)$epoch, 1:3)
 })
+
+# Sends itself SIGINT in plain R code, after a `fit()` that is given `more` callbacks.
+interrupted_after_fit <- function(directory, more) {
+  in_new_session(function(directory, more) {
+    library(kerascheckpoint)
+    model <- keras_model_sequential(input_shape = 2) |>
+      layer_dense(1) |>
+      compile(loss = "mse", optimizer = "sgd")
+    saving <- callback_model_checkpoint(file.path(directory, "{epoch}.keras"), monitor = "loss",
+                                        save_on_interrupt = TRUE)
+    train <- function(...) {
+      try(model |> fit(matrix(1, 4, 2), matrix(1, 4, 1), epochs = 1, verbose = 0,
+                       callbacks = list(saving, ...)), silent = TRUE)
+    }
+    if (is.null(more)) train() else train(reticulate::py_run_string(more)$Failing())
+    interrupt <- function() {
+      tools::pskill(Sys.getpid(), tools::SIGINT)
+      until <- Sys.time() + 5
+      while (Sys.time() < until) Sys.sleep(.01)
+      "nothing happened"
+    }
+    caught <- function() tryCatch(interrupt(), interrupt = function(condition) "interrupted")
+    c(caught(), caught())
+  }, directory, more)$value
+}
+
+test_that("after a fit() that watched for signals, an interrupt stops R's own code", {
+  skip_without_keras()
+  skip_on_os("windows")
+  expect_identical(interrupted_after_fit(local_directory(), NULL), rep("interrupted", 2L))
+})
+
+test_that("so it does after one that failed", {
+  skip_without_keras()
+  skip_on_os("windows")
+  skip_with_keras3()
+  failing <- paste(
+    "import keras",
+    "class Failing(keras.callbacks.Callback):",
+    "    def on_epoch_end(self, epoch, logs=None):",
+    "        raise ZeroDivisionError",
+    sep = "\n"
+  )
+  expect_identical(interrupted_after_fit(local_directory(), failing), rep("interrupted", 2L))
+})
