@@ -33,7 +33,7 @@ checkpoint_list_from_json <- function(text) {
     schema = column(infos, "schema", integer(1L)),
     stringsAsFactors = FALSE
   )
-  metrics <- metric_columns(lapply(infos, `[[`, "metrics"), taken = fixed_columns)
+  metrics <- metric_columns(lapply(infos, `[[`, "metrics"))
   frame[names(metrics)] <- metrics
   structure(frame, class = c("checkpoint_list", "data.frame"))
 }
@@ -53,26 +53,30 @@ as_type <- function(value, type, missing) {
   value
 }
 
-metric_columns <- function(metrics, taken) {
+metric_columns <- function(metrics) {
   names <- unique(unlist(lapply(metrics, names)))
   columns <- lapply(names, function(name) column(metrics, name, double(1L)))
-  clash <- names %in% taken
-  names[clash] <- paste0("metric_", names[clash])
-  # Of a metric `size` and one that is itself called `metric_size`, the latter gives way.
-  order <- order(!clash)
-  names[order] <- utils::tail(make.unique(c(taken, names[order])), length(names))
-  stats::setNames(columns, names)
+  stats::setNames(columns, metric_column(names))
 }
+
+# The column of a metric: its own name, or with a prefix where that name is taken.
+# A metric that is itself called like such a column gets one prefix more, so every
+# metric has a column of its own, whichever others there are.
+metric_column <- function(metric) {
+  ifelse(sub(metric_prefixes, "", metric) %in% fixed_columns, paste0("metric_", metric), metric)
+}
+
+metric_prefixes <- "^(metric_)+"
 
 # The metrics of a list by their own names, and the values of one.
 metric_names <- function(x) {
   columns <- setdiff(names(x), fixed_columns)
-  bare <- sub("^metric_", "", columns)
-  ifelse(bare %in% fixed_columns, bare, columns)
+  taken <- sub(metric_prefixes, "", columns) %in% fixed_columns
+  ifelse(taken, sub("^metric_", "", columns), columns)
 }
 
 metric_values <- function(x, metric) {
-  column <- if (metric %in% fixed_columns) paste0("metric_", metric) else metric
+  column <- metric_column(metric)
   if (column %in% names(x)) as.double(x[[column]]) else rep(NA_real_, nrow(x))
 }
 

@@ -56,10 +56,23 @@ test_that("a metric whose name is taken gets a prefix", {
 })
 
 test_that("of a metric and one that is called as its column, each is found by its name", {
-  files <- as_list(info(metrics = list(metric_size = 1, size = 2)))
-  expect_identical(files$metric_size, 2)
-  expect_identical(metric_values(files, "size"), 2)
-  expect_setequal(metric_names(files), c("size", "metric_size.1"))
+  metrics <- list(metric_size = 1, size = 2, metric_loss = 3, loss = 4, metric_metric_size = 5)
+  for (order in list(1:5, 5:1, 1L)) {
+    files <- as_list(info(metrics = metrics[order]))
+    expect_setequal(metric_names(files), names(metrics)[order])
+    for (name in names(metrics)[order]) {
+      expect_identical(metric_values(files, name), metrics[[name]], label = name)
+    }
+  }
+})
+
+test_that("the best is by the metric that was monitored, not by one that is called alike", {
+  logged <- function(size, alike) {
+    info(metrics = list(size = size, metric_size = alike), monitor = "metric_size", value = alike)
+  }
+  files <- as_list(logged(1, 9), logged(2, 8))
+  expect_identical(best_of(files)$row, 2L)
+  expect_identical(best_of(files)$value, 8)
 })
 
 test_that("times are UTC, to the fraction of a second", {
