@@ -100,17 +100,38 @@ template_problem <- function(template) {
   if (any(grepl("^[^!:]*!(?![rsa](:|$))", fields, perl = TRUE))) {
     return("has a conversion other than !r, !s and !a")
   }
-  counters <- grep("^(epoch|batch|step)(:|$)", fields, value = TRUE)
-  unfit <- counters[!grepl(whole_number_format, sub("^[a-z]+:?", "", counters))]
-  if (length(unfit)) {
-    return(sprintf("has a format that suits no whole number, {%s}", unfit[[1L]]))
+  misfit <- fields[!vapply(fields, has_fitting_format, NA)]
+  if (length(misfit)) {
+    return(sprintf("has a format that suits no value of its name, {%s}", misfit[[1L]]))
   }
   NULL
 }
 
-# Python's formats of an integer: fill, sign, width, then a type of integers, or a
-# precision and a type of floats. (Of what a metric takes, Python is the judge.)
-whole_number_format <- paste0(
-  "^(.?[<>=^])?[-+ ]?z?#?0?[0-9]*[_,]?",
-  "([bcdnoxX]?|([.][0-9]+)?[eEfFgG%])$"
+# What is between braces: a name, a conversion, a format. After a conversion the
+# value is a text of unknown length, and Python judges when it is filled in.
+has_fitting_format <- function(field) {
+  if (grepl("^[^:]*!", field)) {
+    return(TRUE)
+  }
+  name <- sub(":.*", "", field)
+  format <- substring(field, nchar(name) + 2L)
+  grammars <- c(whole_number_format, if (!name %in% counters) c(number_format, text_format))
+  any(vapply(grammars, grepl, NA, x = format, perl = TRUE))
+}
+
+counters <- c("epoch", "batch", "step")
+
+# Python's formats: fill, sign, width, grouping, then a type of integers, or a
+# precision and a type of floats. A metric may be a text, too.
+format_of <- function(sign, rest, align = "<>=^") {
+  sprintf("^(.?[%s])?%s0?[0-9]*(%s)$", align, sign, rest)
+}
+
+any_number_format <- format_of("[-+ ]?z?#?", "[_,]?([.][0-9]+)?[eEfFgG%]")
+whole_number_format <- c(
+  any_number_format,
+  format_of("[-+ ]?#?", "[_,]?d?|_?[boxX]|n"),
+  format_of("", "c")
 )
+number_format <- format_of("[-+ ]?z?#?", "[_,]?([.][0-9]+)?|([.][0-9]+)?n")
+text_format <- format_of("", "([.][0-9]+)?s?", align = "<>^")

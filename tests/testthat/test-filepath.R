@@ -3,13 +3,23 @@
 test_that("templates that Python could not fill are found", {
   for (good in c("a", "{epoch}", "{epoch:02d}-{val_loss:.2f}", "{{epoch}}", "{{{epoch}}}", "a{{b",
                  "{dense_1_acc}", "{val acc!r:>8}", "{epoch:>5}", "{epoch:.1f}", "{step:,}",
-                 "{epoch!s}", "{epoch:}", "{val_loss:.3f}", "{epochs:zz}")) {
+                 "{epoch!s}", "{epoch:}", "{val_loss:.3f}", "{loss!r:zz}", "{loss:.2}",
+                 "{loss:+.2e}", "{loss:,.1f}", "{loss:*>9}", "{loss:.2n}", "{loss:05d}", "{name:s}",
+                 "{name:.3}", "{step:_x}")) {
     expect_null(template_problem(good), label = good)
   }
   for (bad in c("{}", "{0}", "{:02d}", "{!r}", "{epoch", "epoch}", "{epoch}}", "{{epoch}",
-                "{a{b}}", "{epoch:zz}", "{epoch:.2}", "{batch:2d2}", "{step!q}")) {
+                "{a{b}}", "{epoch:zz}", "{epoch:.2}", "{batch:2d2}", "{step!q}", "{step:s}",
+                "{step:,x}", "{loss:.2q}", "{loss:zz}", "{epochs:zz}", "{loss:.}", "{loss:2.f}",
+                "{loss:+s}")) {
     expect_type(template_problem(bad), "character")
   }
+})
+
+test_that("a format that no metric fits is a refused argument, before Python starts", {
+  caught <- expect_error(check_filepath("{loss:.2q}.keras", FALSE, FALSE), "{loss:.2q}",
+                         fixed = TRUE, class = "kerascheckpoint_argument_error")
+  expect_identical(caught$argument, "filepath")
 })
 
 test_that("paths are absolute, with ~ expanded", {
