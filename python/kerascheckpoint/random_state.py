@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from . import keras_compat
-from .errors import CheckpointMismatchError
+from .errors import CheckpointCorruptError, CheckpointMismatchError
+
+_KERAS_SEED = (2,)  # shape of the state of a seed generator
 
 
 def capture(model: Any) -> dict[str, Any]:
@@ -30,13 +32,54 @@ def capture(model: Any) -> dict[str, Any]:
     return state
 
 
-def check(model: Any, state: dict[str, Any]) -> None:
-    """Raise a CheckpointMismatchError unless `state` fits the seed generators of `model`."""
-    present, stored = len(seed_variables(model)), len(state["layers"])
-    if present != stored:
+def check(model: Any, state: Any) -> None:
+    """Try what `restore` would do, without a change to any generator.
+
+    Raises:
+        CheckpointCorruptError: If `state` is not what `capture` returns.
+        CheckpointMismatchError: If it does not fit the seed generators of `model`.
+    """
+    try:
+        _try_process(state)
+        stored = [unpack(packed) for packed in state["layers"]]
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise CheckpointCorruptError(f"its random state is not usable ({what})") from error
+    variables = seed_variables(model)
+    if len(variables) != len(stored):
         raise CheckpointMismatchError(
-            f"the file holds the state of {stored} seed generators, the model has {present}"
+            f"the file holds the state of {len(stored)} seed generators, the model has "
+            f"{len(variables)}"
         )
+    for variable, array in zip(variables, stored, strict=True):
+        if array.shape != tuple(variable.shape) or array.dtype.kind not in "iu":
+            raise CheckpointMismatchError(
+                f"the state of the seed generator {variable.path!r} is {array.dtype.name} of shape "
+                f"{array.shape} in the file and {variable.dtype} of shape {tuple(variable.shape)} "
+                "in the model"
+            )
+
+
+def _try_process(state: dict[str, Any]) -> None:
+    """Raise whatever is wrong with the state that is not the model's."""
+    python = _python_state(state)
+    random.Random().setstate(python)
+    if not isinstance(python[2], float | None):
+        raise TypeError("Python's next normal number is none")
+    numpy_state = _unpacked(state["numpy"])
+    bit_generator = type(np.random.get_bit_generator())()
+    np.random.RandomState(bit_generator).set_state(numpy_state)
+    # NumPy itself would read outside of its memory.
+    if not 0 <= numpy_state["state"].get("pos", 0) <= np.size(numpy_state["state"].get("key", 0)):
+        raise ValueError("NumPy's position is outside of its state")
+    if state["keras"] is not None:
+        seed = unpack(state["keras"])
+        if seed.shape != _KERAS_SEED or seed.dtype.kind not in "iu":
+            raise ValueError("Keras' seed is not two whole numbers")
+    if keras_compat.BACKEND == "torch" and "torch" in state:
+        import torch
+
+        torch.Generator().set_state(torch.from_numpy(unpack(state["torch"])))
 
 
 def restore(model: Any, state: dict[str, Any]) -> None:
@@ -48,8 +91,7 @@ def restore(model: Any, state: dict[str, Any]) -> None:
 
 def restore_process(state: dict[str, Any]) -> None:
     """Put the random state back that is not the model's: of Python, NumPy, Keras and PyTorch."""
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(int(word) for word in unpack(words)), gauss))
+    random.setstate(_python_state(state))
     np.random.set_state(_unpacked(state["numpy"]))
     if state["keras"] is not None:
         keras_compat.make_global_seed_state().assign(unpack(state["keras"]))
@@ -82,6 +124,11 @@ def unpack(packed: list[Any]) -> Any:
 
         name = ml_dtypes.bfloat16
     return np.frombuffer(base64.b64decode(text), np.dtype(name)).reshape(shape).copy()
+
+
+def _python_state(state: dict[str, Any]) -> tuple[int, tuple[int, ...], float | None]:
+    version, words, gauss = state["python"]
+    return version, tuple(int(word) for word in unpack(words)), gauss
 
 
 def _packed(state: dict[str, Any]) -> dict[str, Any]:
