@@ -28,7 +28,8 @@ LAYERS = {
     ],
     "Keras": [
         *("keras_compat", "random_state", "training_state", "fingerprint", "views"),
-        *("warm_memory", "snapshot", "saving", "restore", "resume"),
+        *("walk", "building", "stored_state", "assets", "warm_memory", "snapshot", "exchange"),
+        *("saving", "restore", "resume"),
     ],
     "the callback": ["interrupt", "callback"],
     "the package and its command line": ["__init__", "__main__"],

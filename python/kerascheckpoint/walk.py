@@ -1,0 +1,49 @@
+"""The objects of a model and their places in a file, whatever their ways to store variables."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from . import keras_compat
+from .keras_compat import Saveable, UnknownKerasError
+
+OPTIMIZER = "optimizer"  # where Keras stores a model's optimizer, unless it meets it earlier
+
+
+def over(model: Any) -> list[Saveable]:
+    """Return the objects that Keras would save; none if this Keras walks in an unknown way.
+
+    No object is asked for its variables, so that none can refuse the store that it is given.
+    """
+    try:
+        with _asked_for_nothing(model):
+            return keras_compat.saveables(model)
+    except UnknownKerasError:
+        return []
+
+
+@contextlib.contextmanager
+def _asked_for_nothing(model: Any) -> Iterator[None]:
+    targets = keras_compat._reachable(model, keras_compat._held).values()
+    silenced = [vars(target) for target in targets if hasattr(target, "save_own_variables")]
+    for attributes in silenced:
+        attributes["save_own_variables"] = lambda store: None
+    try:
+        yield
+    finally:
+        for attributes in silenced:
+            attributes.pop("save_own_variables", None)
+
+
+def optimizers(model: Any) -> dict[str, Any]:
+    """Return the optimizers of a model by their places: its own one first, then any others."""
+    own = getattr(model, "optimizer", None)
+    found = {
+        saveable.path: saveable.target
+        for saveable in over(model)
+        if isinstance(saveable.target, keras.optimizers.Optimizer)
+    }
+    place = next((place for place, target in found.items() if target is own), OPTIMIZER)
+    return ({} if own is None else {place: own}) | found
