@@ -68,7 +68,7 @@ def saveables(model: Any) -> list[Saveable]:
     visits = _visits()
     objects = _reachable(model, _held)
     try:
-        with _storing_nothing(objects.values()):
+        with _asked_for_nothing(objects.values()):
             save_state(
                 model,
                 weights_store=visits.store,
@@ -86,16 +86,23 @@ def saveables(model: Any) -> list[Saveable]:
 
 
 @contextlib.contextmanager
-def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
-    """Keep Keras' optimizers from storing copies of all their variables during a mere walk."""
-    optimizers = [target for target in objects if is_stock_optimizer(target)]
-    for optimizer in optimizers:
-        vars(optimizer)["save_own_variables"] = lambda store: None
+def _asked_for_nothing(objects: Iterable[Any]) -> Iterator[None]:
+    """Keep objects from storing anything during a mere walk: optimizers would copy all they have.
+
+    Nor can any of them refuse the store that it is given.
+    """
+    silenced = [vars(target) for target in objects if hasattr(target, "save_own_variables")]
+    kept = [attributes.get("save_own_variables") for attributes in silenced]
+    for attributes in silenced:
+        attributes["save_own_variables"] = lambda store: None
     try:
         yield
     finally:
-        for optimizer in optimizers:
-            del vars(optimizer)["save_own_variables"]
+        for attributes, own in zip(silenced, kept, strict=True):
+            if own is None:
+                del attributes["save_own_variables"]
+            else:
+                attributes["save_own_variables"] = own
 
 
 def is_stock_optimizer(target: Any) -> bool:

@@ -1,7 +1,5 @@
 """The objects of a model and their places in a file, whatever their ways to store variables."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,28 +11,11 @@ OPTIMIZER = "optimizer"  # where Keras stores a model's optimizer, unless it mee
 
 
 def over(model: Any) -> list[Saveable]:
-    """Return the objects that Keras would save; none if this Keras walks in an unknown way.
-
-    No object is asked for its variables, so that none can refuse the store that it is given.
-    """
+    """Return the objects that Keras would save; none if this Keras walks in an unknown way."""
     try:
-        with _asked_for_nothing(model):
-            return keras_compat.saveables(model)
+        return keras_compat.saveables(model)
     except UnknownKerasError:
         return []
-
-
-@contextlib.contextmanager
-def _asked_for_nothing(model: Any) -> Iterator[None]:
-    targets = keras_compat._reachable(model, keras_compat._held).values()
-    silenced = [vars(target) for target in targets if hasattr(target, "save_own_variables")]
-    for attributes in silenced:
-        attributes["save_own_variables"] = lambda store: None
-    try:
-        yield
-    finally:
-        for attributes in silenced:
-            attributes.pop("save_own_variables", None)
 
 
 def optimizers(model: Any) -> dict[str, Any]:
