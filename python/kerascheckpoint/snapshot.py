@@ -66,12 +66,9 @@ class Snapshotter:
             assets=_assets(plan.saveables),
         )
 
-    def places(self, model: Any, *, assets: bool = False) -> list[tuple[Any, str]]:
-        """Return each object that stores variables (or assets), and where in the file."""
-        found = self._current_plan(model).saveables
-        if assets:
-            return [(entry.target, entry.path) for entry in found if _has_assets(entry)]
-        stored = [entry for entry in found if entry.has_variables]
+    def places(self, model: Any) -> list[tuple[Any, str]]:
+        """Return each object that stores variables, and where in the file."""
+        stored = [entry for entry in self._current_plan(model).saveables if entry.has_variables]
         return [(entry.target, Group(entry.path, entry.name).variables) for entry in stored]
 
     def _current_plan(self, model: Any) -> _Plan:
@@ -150,7 +147,7 @@ def _metadata() -> dict[str, str]:
 
 def _assets(saveables: Iterable[Saveable]) -> dict[str, bytes]:
     """Let each object that has assets write them, and return the files' contents."""
-    owners = [entry for entry in saveables if _has_assets(entry)]
+    owners = [entry for entry in saveables if hasattr(entry.target, "save_assets")]
     contents: dict[str, bytes] = {}
     if not owners:
         return contents
@@ -165,7 +162,3 @@ def _assets(saveables: Iterable[Saveable]) -> dict[str, bytes]:
                 with open(path, "rb") as file:
                     contents[os.path.relpath(path, directory).replace(os.sep, "/")] = file.read()
     return contents
-
-
-def _has_assets(saveable: Saveable) -> bool:
-    return hasattr(saveable.target, "save_assets")
