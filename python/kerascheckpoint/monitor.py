@@ -76,20 +76,12 @@ def as_number(value: Any) -> float | int | None:
     """
     if isinstance(value, list | tuple) and len(value) == 1:
         return as_number(value[0])
-    for unpack in (_item, _item_of_tensor):
-        with contextlib.suppress(AttributeError, TypeError, ValueError, RuntimeError):
-            number = unpack(value)
-            return number if isinstance(number, int) else float(number)
+    with contextlib.suppress(AttributeError, TypeError, ValueError, RuntimeError):
+        if not hasattr(value, "item") and hasattr(value, "numpy"):  # a tensor of TensorFlow
+            value = value.numpy()
+        number = value.item() if hasattr(value, "item") else value
+        return number if isinstance(number, int) else float(number)
     return None
-
-
-def _item(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
-
-
-def _item_of_tensor(value: Any) -> Any:
-    """Unpack a tensor without `item()`."""
-    return value.numpy().item()
 
 
 def as_float(value: Any) -> float | None:
