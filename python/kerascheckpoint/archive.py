@@ -73,8 +73,7 @@ class Archiver:
             or layout.structure != structure
             or (layout.record_capacity > 0) != has_record
         ):
-            length = _record_length(fields, content) if has_record else 0
-            capacity = length + length // 2 + 4096 if has_record else 0
+            capacity = _record_capacity(fields, content) if has_record else 0
             layout = self._layout = h5_layout.make(structure, capacity)
         return layout
 
@@ -114,11 +113,12 @@ class Archiver:
             raise OSError(f"the file has {os.fstat(fd).st_size} bytes and not {size}")
 
 
-def _record_length(fields: Mapping[str, Any], content: ModelContent) -> int:
-    """Return the bytes that the record will take at most."""
+def _record_capacity(fields: Mapping[str, Any], content: ModelContent) -> int:
+    """Return the bytes to keep for the record: what it takes at most now, and room to grow."""
     widest = dict.fromkeys(content.arrays, guard_of_array(0, _WIDEST, _WIDEST))
     image = {"crc32": "0" * 8, "size": _WIDEST, "record": [_WIDEST] * 2, "head": [_WIDEST] * 2}
-    return len(record.encode(dict(fields) | {"arrays": widest, "image": image}))
+    length = len(record.encode(dict(fields) | {"arrays": widest, "image": image}))
+    return length + length // 2 + 4096
 
 
 def _guards(layout: Layout, sums: Sequence[int], total: int) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from . import random_state, weights
 from .errors import CheckpointMismatchError
 from .h5_layout import ArraySpec
-from .keras_compat import StoreEntry, UnknownKerasError
 from .snapshot import Snapshotter
+from .store_entry import StoreEntry, UnknownKerasError
 from .stored_state import StoredState
 from .warm_memory import WarmMemory
 

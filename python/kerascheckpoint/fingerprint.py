@@ -1,7 +1,6 @@
 """What the structure and the config of a model depend on, cheap to take and to compare."""
 
 import contextlib
-import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,9 +47,8 @@ _MARKS = _Marks()
 
 def _mark_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
     """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
-    if issubclass(cls, bool | int | float | str | bytes | types.NoneType | np.generic):
-        return _mark_itself
-    if issubclass(cls, keras_compat.saveable_type()):
+    plain = (bool, int, float, str, bytes, type(None), np.generic)
+    if issubclass(cls, (*plain, keras_compat.saveable_type())):
         return _mark_itself
     if issubclass(cls, np.ndarray):
         return _mark_array

@@ -10,13 +10,15 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import h5py
 import keras
 import numpy as np
+
+from .store_entry import StoreEntry, UnknownKerasError
 
 BACKEND: str = keras.config.backend()
 
@@ -26,10 +28,6 @@ DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 # Of the batches of one execution, `on_train_batch_end` names the last; before Keras 3.11 the first.
 _VERSION = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
 BATCH_END_NAMES_FIRST = _VERSION < (3, 11)
-
-
-class UnknownKerasError(Exception):
-    """This Keras, or this use of it, is not known here: its own saving must do the work."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,45 +144,6 @@ def _visits() -> Any:
             self.store.made = None
 
     return Visits()
-
-
-class StoreEntry(dict[str, Any]):
-    """What an object's `save_own_variables` writes into.
-
-    Any use beyond that of a dict is noted, because then only Keras' own store can serve.
-
-    Attributes:
-        unknown_use: What that use was, even if the object went on as if it had not been refused.
-    """
-
-    unknown_use: str | None = None
-
-    def __init__(self, content: Mapping[str, Any] | None = None, take: Any = None) -> None:
-        """Make an entry that keeps what `take` returns for each value that is written."""
-        super().__init__(content or {})
-        self._take = take
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key in self:
-            self._refuse(f"wrote {key!r} twice")
-        super().__setitem__(key, value if self._take is None else self._take(value))
-
-    def __getitem__(self, key: str) -> Any:
-        value = super().__getitem__(key)
-        return to_numpy(value) if isinstance(value, keras.Variable) else value
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        self._refuse(f"used {name!r}")
-
-    def _refuse(self, use: str) -> NoReturn:
-        self.unknown_use = f"save_own_variables {use} of its store"
-        raise UnknownStoreUseError(self.unknown_use)
-
-
-class UnknownStoreUseError(UnknownKerasError, AttributeError):
-    """An object used its store in a way that only Keras' own store serves."""
 
 
 def _reachable(model: Any, children: Callable[[Any], Iterable[Any]]) -> dict[int, Any]:

@@ -11,8 +11,8 @@ from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
 from .exchange import KerasArrays, OwnArrays, Part, RandomNumbers, exchange
 from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, suffix_of
-from .keras_compat import UnknownKerasError
 from .notify import warn
+from .store_entry import UnknownKerasError
 from .stored_state import StoredState
 from .verify import verify_open
 

@@ -9,8 +9,9 @@ from .archive import Archiver
 from .background import BackgroundWriter
 from .commit import publishing, write_error
 from .file_template import LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
-from .keras_compat import UnknownKerasError, save_legacy
+from .keras_compat import save_legacy
 from .snapshot import Snapshotter
+from .store_entry import UnknownKerasError
 from .warm_memory import WarmMemory
 
 Done = Callable[[BaseException | None], None]

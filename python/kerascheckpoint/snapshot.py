@@ -13,7 +13,8 @@ import numpy as np
 from . import fingerprint, keras_compat, views
 from .archive import ModelContent
 from .h5_layout import ArraySpec, Group
-from .keras_compat import Saveable, UnknownKerasError
+from .keras_compat import Saveable
+from .store_entry import StoreEntry, UnknownKerasError
 
 
 @dataclasses.dataclass
@@ -133,7 +134,7 @@ def _own_variables(target: Any) -> Mapping[str, Any]:
     if keras_compat.is_stock_optimizer(target):
         return {str(index): variable for index, variable in enumerate(target.variables)}
     in_keras_way = keras_compat.stores_in_keras_way(target)
-    entry = keras_compat.StoreEntry(take=None if in_keras_way else views.of_instant)
+    entry = StoreEntry(take=None if in_keras_way else views.of_instant)
     target.save_own_variables(entry)
     if entry.unknown_use is not None:
         raise UnknownKerasError(entry.unknown_use)

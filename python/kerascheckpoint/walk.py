@@ -5,7 +5,8 @@ from typing import Any
 import keras
 
 from . import keras_compat
-from .keras_compat import Saveable, UnknownKerasError
+from .keras_compat import Saveable
+from .store_entry import UnknownKerasError
 
 OPTIMIZER = "optimizer"  # where Keras stores a model's optimizer, unless it meets it earlier
 

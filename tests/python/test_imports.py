@@ -27,7 +27,7 @@ LAYERS = {
         *("verify", "catalog", "deletion", "preflight", "adopt", "background", "run"),
     ],
     "Keras": [
-        *("keras_compat", "random_state", "training_state", "fingerprint", "views"),
+        *("store_entry", "keras_compat", "random_state", "training_state", "fingerprint", "views"),
         *("walk", "building", "stored_state", "assets", "warm_memory", "snapshot", "exchange"),
         *("saving", "restore", "resume"),
     ],
@@ -40,7 +40,7 @@ PURE = LAYERS["words everybody uses"] + LAYERS["decisions: pure, no Keras, no di
 
 # Longer than a module should be: the callback wires seventeen parts and documents every argument;
 # the seam to Keras does not come apart.
-LONG = {"callback": 490, "keras_compat": 440}
+LONG = {"callback": 490, "keras_compat": 400}
 
 
 def tree_of(module):
