@@ -88,26 +88,32 @@ def measure_saves(model: Any, directory: str, rounds: int) -> dict[str, list[flo
 
     source = np.ones(state_bytes(model), np.uint8)
     target = source.copy()
-    ours, behind = Saver(on_background=False), Saver(on_background=True)
+    # A callback writes one format, so each has a saver of its own, which keeps its layout.
+    now = {suffix: Saver(on_background=False) for suffix in (".weights.h5", ".keras")}
+    behind = {suffix: Saver(on_background=True) for suffix in (".weights.h5", ".keras")}
 
     def path(name: str) -> str:
         return os.path.join(directory, name)
 
+    def save(savers: dict[str, Saver], name: str, suffix: str) -> None:
+        savers[suffix].save(model, path(f"{name}{suffix}"), FIELDS, check)
+
     actions: dict[str, Callable[[], None]] = {
         "raw write + fsync": lambda: write_raw(path("raw"), source),
         "memcpy": lambda: np.copyto(target, source),
-        "ours .weights.h5": lambda: ours.save(model, path("o.weights.h5"), FIELDS, check),
-        "ours .keras": lambda: ours.save(model, path("o.keras"), FIELDS, check),
+        "ours .weights.h5": lambda: save(now, "o", ".weights.h5"),
+        "ours .keras": lambda: save(now, "o", ".keras"),
         "Keras .weights.h5": lambda: model.save_weights(path("k.weights.h5")),
         "Keras .keras": lambda: model.save(path("k.keras")),
-        "stall .weights.h5": lambda: behind.save(model, path("b.weights.h5"), FIELDS, check),
-        "stall .keras": lambda: behind.save(model, path("b.keras"), FIELDS, check),
+        "stall .weights.h5": lambda: save(behind, "b", ".weights.h5"),
+        "stall .keras": lambda: save(behind, "b", ".keras"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds):
         for name, action in actions.items():
             seconds[name].append(timed(action))
-            behind.settle(wait_for_all=True)
+            for saver in behind.values():
+                saver.settle(wait_for_all=True)
     return seconds
 
 
