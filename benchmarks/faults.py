@@ -24,6 +24,7 @@ sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
 
 import faults_support as faults  # noqa: E402
+import small_files  # noqa: E402
 
 # A few small arrays and a large one, so that kills find every part of a save.
 ARRAYS = {
@@ -44,7 +45,7 @@ def main() -> int:
         table.add_column(heading, justify="right")
     console, lost = Console(), []
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
-        for fault, kind in ((f, k) for f in faults.FAULTS for k in faults.FORMATS):
+        for fault, kind in ((f, k) for f in faults.FAULTS for k in small_files.FORMATS):
             status.update(f"{fault} {kind}")
             outcome = _attempt(fault, kind, directory, options)
             attempts, losses = outcome.attempts, len(outcome.lost)
@@ -66,7 +67,7 @@ def _attempt(
 ) -> "faults.Outcome":
     sample = os.path.join(directory, f"model{kind}")
     if not os.path.exists(sample):
-        faults.write(sample, ARRAYS)
+        small_files.write(sample, ARRAYS)
     with tempfile.TemporaryDirectory(dir=directory) as place:
         return faults.attempt(fault, sample, place, options.kills, options.seed)
 

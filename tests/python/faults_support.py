@@ -7,7 +7,6 @@ such a process, which forks a child for each try; `benchmarks/faults.py` runs th
 import contextlib
 import dataclasses
 import errno
-import io
 import itertools
 import json
 import mmap
@@ -28,89 +27,16 @@ import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import h5py
 import numpy as np
 
-from kerascheckpoint import archive, catalog, commit, errors, reader, stream, verify, weights
-from kerascheckpoint.archive import Archiver, ModelContent
-from kerascheckpoint.h5_layout import ArraySpec, Group
+import small_files
+from kerascheckpoint import archive, catalog, commit, errors, stream, verify
+from kerascheckpoint.archive import Archiver
 
-FORMATS = (".keras", ".weights.h5")
-FIELDS = {
-    "epoch": 1,
-    "batch": 0,
-    "step": 4,
-    "metrics": {"loss": 0.5},
-    "monitor": "loss",
-    "mode": "min",
-    "value": 0.5,
-    "best": True,
-    "reason": "epoch",
-    "saved_at": "2026-01-02T03:04:05+00:00",
-    "epochs": [0],
-    "history": {"loss": [0.5]},
-    "runs": ["one"],
-    "template": "x",
-}
-MEMORY = 1 << 30  # bytes that a process may take for one hostile file
 PATIENCE = 30  # seconds after which a process that reads one small file hangs
 
 
-# Small checkpoints without Keras -----------------------------------------------------------------
-
-
-def content_of(arrays: dict[str, Any], *, model: bool, **more: Any) -> ModelContent:
-    """Return what a file of these arrays holds; `model` tells a `.keras` from weights."""
-    paths = dict.fromkeys(name.rpartition("vars/")[0].rstrip("/") for name in arrays)
-    more = {"config": "{}", "metadata": {"keras_version": "3.0.0"}} | more if model else more
-    return ModelContent(
-        groups=tuple(Group(path, path.rpartition("/")[2] or None) for path in paths),
-        arrays=arrays,
-        specs=tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items()),
-        **more,
-    )
-
-
-def write(
-    path: Any,
-    arrays: dict[str, Any],
-    *,
-    archiver: Archiver | None = None,
-    fields: dict[str, Any] | None = None,
-    **more: Any,
-) -> None:
-    """Publish a checkpoint of `arrays` at `path`."""
-    content = content_of(arrays, model=str(path).endswith(".keras"), **more)
-    with commit.publishing(str(path)) as staged:
-        (archiver or Archiver()).write(staged.fd, content, FIELDS | (fields or {}))
-
-
-def read(path: Any) -> dict[str, np.ndarray]:
-    """Return the arrays of a checkpoint as h5py alone reads them."""
-    file: Any = path
-    if str(path).endswith(".keras"):
-        with zipfile.ZipFile(path) as zip_file:
-            file = io.BytesIO(zip_file.read(archive.WEIGHTS))
-    found: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
-
-    with h5py.File(file, "r") as h5_file:
-        h5_file.visititems(visit)
-    return found
-
-
-def places_of(path: Any) -> dict[str, tuple[int, int]]:
-    """Return where each array's bytes lie in a file, as (start, length)."""
-    with reader.opened(str(path)) as file:
-        region = weights.region_of(file, str(path))
-        start = region._start
-        return {
-            array.name: (start + array.offset, array.nbytes)
-            for array in weights.stored_arrays(region)
-        }
+# What is saved ------------------------------------------------------------------------------------
 
 
 class Sample:
@@ -121,7 +47,7 @@ class Sample:
 
     def __init__(self, path: str) -> None:
         self.name = os.path.basename(path)
-        self.arrays = read(path)
+        self.arrays = small_files.read(path)
         self.more: dict[str, Any] = {}
         if path.endswith(".keras"):
             with zipfile.ZipFile(path) as file:
@@ -136,7 +62,9 @@ class Sample:
         """Save a version in `directory`, under the sample's own name."""
         arrays = {name: np.full_like(array, version) for name, array in self.arrays.items()}
         path = os.path.join(directory, self.name)
-        write(path, arrays, archiver=self.archiver, fields={"step": version}, **self.more)
+        small_files.write(
+            path, arrays, archiver=self.archiver, fields={"step": version}, **self.more
+        )
 
     def version_in(self, directory: str) -> int | None:
         """Return the version that stands in `directory`, `None` if there is no file.
@@ -148,7 +76,7 @@ class Sample:
         if not os.path.exists(path):
             return None
         info = verify.verify_checkpoint(path)
-        found = read(path)
+        found = small_files.read(path)
         versions = {float(value) for array in found.values() for value in np.unique(array)}
         if set(found) != set(self.arrays) or versions != {float(info.step or 0)}:
             raise errors.CheckpointCorruptError(f"a mixture of versions {sorted(versions)}")
@@ -542,7 +470,7 @@ def two_writers(sample: Sample, directory: str, tries: int, seed: int) -> Outcom
             with outcome.attempt("read"):
                 expect(len(catalog.list_checkpoints(directory)) == 1, "not listed")
                 seen.add(verify.verify_checkpoint(path).step)
-                versions = {float(v) for a in read(path).values() for v in np.unique(a)}
+                versions = {float(v) for a in small_files.read(path).values() for v in np.unique(a)}
                 expect(len(versions) == 1, f"a mixture of {versions}")
     finally:
         for pid in pids:
@@ -612,7 +540,7 @@ def _claim_beside_cleaner(sample: Sample, directory: str, claim: int, clear: int
 
     path = os.path.join(directory, sample.name)
     arrays = {name: np.full_like(array, 2) for name, array in sample.arrays.items()}
-    content = content_of(arrays, model=path.endswith(".keras"), **sample.more)
+    content = small_files.content_of(arrays, model=path.endswith(".keras"), **sample.more)
     stepper = Stepper(claim, begin, (commit.__file__,))
     sys.settrace(stepper._trace)
     with commit.publishing(path) as staged:
@@ -620,7 +548,7 @@ def _claim_beside_cleaner(sample: Sample, directory: str, claim: int, clear: int
         os.write(resume, b"!")
         if cleaner:
             os.waitpid(cleaner, 0)
-        sample.archiver.write(staged.fd, content, FIELDS | {"step": 2})
+        sample.archiver.write(staged.fd, content, small_files.FIELDS | {"step": 2})
 
 
 FAULTS: dict[str, Callable[[Sample, str, int, int], Outcome]] = {
@@ -676,60 +604,7 @@ def _mounting_refused(directory: Any) -> str:
     return "" if done.returncode == 0 else f"mounting is not allowed: {done.stderr.strip()}"
 
 
-# Hostile files -----------------------------------------------------------------------------------
-
-
-def findings(path: Any, *, memory: int = MEMORY, patience: int = PATIENCE) -> dict[str, str]:
-    """Read a file in processes of their own; return how each function ended.
-
-    The values are `"fine"`, an error's class, `"crash"`, `"hang"`.
-    """
-    code = f"import faults_support as f; f.report({str(path)!r}, {memory}, {patience})"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=os.path.dirname(__file__),
-        capture_output=True,
-        text=True,
-        timeout=10 * patience,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def report(path: str, memory: int, patience: int) -> None:
-    """Print what `findings` returns."""
-    functions = {
-        "verify": lambda: verify.verify_checkpoint(path),
-        "list": lambda: catalog.list_checkpoints(path),
-        "latest": lambda: catalog.latest_checkpoint(path),
-        "best": lambda: catalog.best_checkpoint(path),
-    }
-    print(json.dumps({name: ending(f, memory, patience) for name, f in functions.items()}))
-
-
-def ending(function: Callable[[], object], memory: int = MEMORY, patience: int = PATIENCE) -> str:
-    """Run a function with bounded memory and time in a forked process; return how it ended."""
-    heard, told = os.pipe()
-
-    def body() -> None:
-        bound = _address_space() + memory
-        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(patience)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                function()
-            except Exception as error:
-                os.write(told, type(error).__name__.encode())
-            else:
-                os.write(told, b"fine")
-
-    code = in_child(body)
-    os.close(told)
-    with open(heard, "rb") as pipe:
-        said = pipe.read().decode()
-    return "hang" if code == -signal.SIGALRM else "crash" if code else said
+# Damage -----------------------------------------------------------------------------------------
 
 
 def damage(path: Any, bits: list[tuple[int, int]]) -> list[str]:
@@ -758,7 +633,7 @@ def damage(path: Any, bits: list[tuple[int, int]]) -> list[str]:
 
 def report_damage(path: str, bits: list[tuple[int, int]]) -> None:
     """Print what `damage` returns; a process serves until it dies of a bit."""
-    content, expected = pathlib.Path(path).read_bytes(), read(path)
+    content, expected = pathlib.Path(path).read_bytes(), small_files.read(path)
     position = mmap.mmap(-1, 8)
     lost: list[str] = []
 
@@ -800,18 +675,13 @@ def _problem(path: str, expected: dict[str, np.ndarray]) -> str:
     except Exception as error:
         return f"raised {error!r}"
     try:
-        found = read(path)
+        found = small_files.read(path)
     except Exception as error:
         return f"verified, but cannot be read: {error!r}"
     same = {name: array.tobytes() for name, array in found.items()} == {
         name: array.tobytes() for name, array in expected.items()
     }
     return "" if same else "verified, but reads as something else"
-
-
-def _address_space() -> int:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def main(arguments: list[str]) -> None:

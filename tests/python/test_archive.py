@@ -10,14 +10,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-import faults_support as faults
+import small_files
 import training
 from kerascheckpoint import archive, commit, h5_layout, reader, verify_checkpoint
 from kerascheckpoint.archive import Archiver
 
 pytestmark = pytest.mark.any_backend
 
-KINDS = pytest.mark.parametrize("kind", faults.FORMATS)
+KINDS = pytest.mark.parametrize("kind", small_files.FORMATS)
 
 ARRAYS = {
     "layers/dense/vars/0": np.arange(6, dtype="float32").reshape(2, 3),
@@ -29,7 +29,7 @@ ARRAYS = {
 def assert_stored(path, arrays):
     """Assert that a file is whole and that h5py alone reads exactly these arrays from it."""
     verify_checkpoint(path)
-    found = faults.read(path)
+    found = small_files.read(path)
     assert set(found) == set(arrays)
     for name, array in arrays.items():
         assert found[name].shape == array.shape, name
@@ -61,7 +61,7 @@ def test_an_unusual_array_is_stored_as_it_is(name, kind, tmp_path):
     """Whatever a layer keeps comes back, bit for bit."""
     path = tmp_path / f"model{kind}"
     arrays = ARRAYS | {"layers/odd/vars/0": UNUSUAL[name]}
-    faults.write(path, arrays)
+    small_files.write(path, arrays)
     assert_stored(path, arrays)
 
 
@@ -69,7 +69,7 @@ def test_an_unusual_array_is_stored_as_it_is(name, kind, tmp_path):
 def test_an_unusual_array_looks_as_if_h5py_had_written_it(name, tmp_path):
     """Type and shape are those that every HDF5 program expects."""
     array = UNUSUAL[name]
-    faults.write(tmp_path / "ours.weights.h5", {"vars/0": array})
+    small_files.write(tmp_path / "ours.weights.h5", {"vars/0": array})
     with h5py.File(tmp_path / "theirs.weights.h5", "w") as theirs:
         theirs["vars/0"] = array
         with h5py.File(tmp_path / "ours.weights.h5") as ours:
@@ -80,7 +80,7 @@ def test_an_unusual_array_looks_as_if_h5py_had_written_it(name, tmp_path):
 @KINDS
 def test_a_model_without_arrays(kind, tmp_path):
     path = tmp_path / f"model{kind}"
-    faults.write(path, {})
+    small_files.write(path, {})
     assert_stored(path, {})
 
 
@@ -89,7 +89,7 @@ def test_thousands_of_small_arrays(kind, tmp_path):
     count = 2049
     arrays = {f"layers/l{n}/vars/0": np.full(3, n, "int32") for n in range(count)}
     path = tmp_path / f"model{kind}"
-    faults.write(path, arrays)
+    small_files.write(path, arrays)
     assert_stored(path, arrays)
 
 
@@ -105,7 +105,7 @@ def test_a_system_that_writes_less_than_it_was_asked_for(kind, tmp_path, monkeyp
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", short)
     path = tmp_path / f"model{kind}"
-    faults.write(path, ARRAYS)
+    small_files.write(path, ARRAYS)
     assert len(calls) > 5
     assert_stored(path, ARRAYS)
 
@@ -114,11 +114,11 @@ def test_a_system_that_writes_less_than_it_was_asked_for(kind, tmp_path, monkeyp
 def test_a_second_save_uses_the_layout_of_the_first(kind, tmp_path, monkeypatch):
     """From the second save on, HDF5 has nothing to do: that is where the speed comes from."""
     archiver, path = Archiver(), tmp_path / f"model{kind}"
-    faults.write(path, ARRAYS, archiver=archiver)
+    small_files.write(path, ARRAYS, archiver=archiver)
     monkeypatch.setattr(h5_layout, "make", None)
     for factor in (2, 3):
         changed = {name: array * factor for name, array in ARRAYS.items()}
-        faults.write(path, changed, archiver=archiver)
+        small_files.write(path, changed, archiver=archiver)
         assert_stored(path, changed)
 
 
@@ -137,7 +137,7 @@ def test_a_model_that_changed_gets_a_layout_of_its_own(kind, change, tmp_path):
     """A layer added between two saves is in the second, and gone again in the third."""
     archiver, path = Archiver(), tmp_path / f"model{kind}"
     for arrays in (ARRAYS, ARRAYS | change, ARRAYS):
-        faults.write(path, arrays, archiver=archiver)
+        small_files.write(path, arrays, archiver=archiver)
         assert_stored(path, arrays)
 
 
@@ -148,7 +148,7 @@ def test_a_record_that_outgrows_its_place(kind, epochs, tmp_path):
     archiver, path = Archiver(), tmp_path / f"model{kind}"
     for count in (1, epochs, 1):
         history = [1 / (epoch + 1) for epoch in range(count)]
-        faults.write(path, ARRAYS, archiver=archiver, fields={"history": {"loss": history}})
+        small_files.write(path, ARRAYS, archiver=archiver, fields={"history": {"loss": history}})
         assert_stored(path, ARRAYS)
         assert reader.read_record(str(path))["history"] == {"loss": history}
 
@@ -161,7 +161,7 @@ def test_a_growing_record_keeps_the_layout_where_it_can(tmp_path, monkeypatch):
     for count in range(1, 200):
         history = {"history": {"loss": [0.123456789] * count}}
         path = tmp_path / "model.weights.h5"
-        faults.write(path, ARRAYS, archiver=archiver, fields=history)
+        small_files.write(path, ARRAYS, archiver=archiver, fields=history)
     assert len(made) <= 2
 
 
@@ -169,7 +169,7 @@ def test_the_zip_is_one_that_other_programs_read(tmp_path):
     """Members, sizes, checksums; the weights begin at a whole page."""
     path = tmp_path / "model.keras"
     assets = {"layers/é/vocabulary.txt": b"a\nb\n", "empty": b"", "large": bytes(100_000)}
-    faults.write(path, ARRAYS, assets=assets, config='{"name": "模型"}')
+    small_files.write(path, ARRAYS, assets=assets, config='{"name": "模型"}')
     with zipfile.ZipFile(path) as file:
         assert file.testzip() is None
         expected = ["config.json", "metadata.json", "model.weights.h5"]
@@ -188,8 +188,8 @@ def test_a_file_of_more_than_two_gigabytes_is_a_zip64(tmp_path):
     done = training.in_python(
         "import sys, zipfile\n"
         "zipfile.ZIP64_LIMIT = 2000\n"
-        "import faults_support as faults\n"
-        "faults.write(sys.argv[1], {'vars/0': faults.np.arange(1000.)}, assets={'a': bytes(9000)})",
+        "import small_files as s\n"
+        "s.write(sys.argv[1], {'vars/0': s.np.arange(1000.)}, assets={'a': bytes(9000)})",
         str(path),
         cwd=os.path.dirname(__file__),
     )
@@ -206,10 +206,10 @@ def test_a_file_of_more_than_two_gigabytes_is_a_zip64(tmp_path):
 def test_a_file_that_is_not_as_long_as_it_must_be_is_not_published(tmp_path):
     """The last check before the rename: somebody else wrote into our file, or a disk lied."""
     path = tmp_path / "model.weights.h5"
-    content = faults.content_of(ARRAYS, model=False)
+    content = small_files.content_of(ARRAYS, model=False)
     with pytest.raises(OSError, match="bytes and not"), commit.publishing(str(path)) as staged:
         os.ftruncate(staged.fd, 1 << 20)
-        Archiver().write(staged.fd, content, faults.FIELDS)
+        Archiver().write(staged.fd, content, small_files.FIELDS)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -219,8 +219,8 @@ def test_two_saves_of_one_state_differ_only_in_what_the_record_says(tmp_path):
     contents = []
     for secret in (b"s" * 64, b"t" * 64):
         private = {"layers/dense/vars/0": np.frombuffer(secret, "uint8")}
-        faults.write(tmp_path / "private.weights.h5", private, archiver=archiver)
-        faults.write(tmp_path / "a.weights.h5", ARRAYS, archiver=archiver)
+        small_files.write(tmp_path / "private.weights.h5", private, archiver=archiver)
+        small_files.write(tmp_path / "a.weights.h5", ARRAYS, archiver=archiver)
         contents.append((tmp_path / "a.weights.h5").read_bytes())
     assert contents[0] == contents[1]
     assert b"ssss" not in contents[0]

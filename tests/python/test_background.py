@@ -155,7 +155,7 @@ def test_a_copy_and_a_pickle_begin_anew(jobs, event):
 
 EXIT = """
 import concurrent.futures, contextlib, sys
-import faults_support as faults
+import small_files
 from kerascheckpoint import background
 
 path, outcome = sys.argv[1:]
@@ -166,13 +166,13 @@ def write():
     with contextlib.suppress(RuntimeError):
         while True:  # until the interpreter is on its way out: then it takes no more work
             pool.submit(int).result()
-    faults.write(path, {"vars/0": faults.np.ones(3)})
+    small_files.write(path, {"vars/0": small_files.np.ones(3)})
     if outcome == "failing":
         raise OSError("the disk is full")
 
 
 def write_behind():
-    faults.write(path + "2.keras", {"vars/0": faults.np.ones(3)})
+    small_files.write(path + "2.keras", {"vars/0": small_files.np.ones(3)})
 
 
 writer = background.BackgroundWriter()

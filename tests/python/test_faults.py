@@ -18,6 +18,7 @@ import pytest
 
 import faults_support as faults
 import kerascheckpoint as kc
+import small_files
 import training
 from kerascheckpoint import ModelCheckpoint, commit
 
@@ -46,13 +47,13 @@ def samples(tmp_path_factory):
     layers = [keras.Input((3,)), keras.layers.Dense(2000), keras.layers.Dense(1)]
     model = keras.Sequential(layers)
     model.compile("adam", "mse")
-    paths = {kind: directory / f"model{kind}" for kind in faults.FORMATS}
+    paths = {kind: directory / f"model{kind}" for kind in small_files.FORMATS}
     training.train(model, *(saver(path) for path in paths.values()))
     return model, paths
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("kind", faults.FORMATS)
+@pytest.mark.parametrize("kind", small_files.FORMATS)
 @pytest.mark.parametrize("fault", faults.FAULTS)
 def test_a_fault_costs_nothing(fault, kind, samples, tmp_path):
     model, paths = samples
@@ -116,7 +117,7 @@ def test_leftovers_of_a_living_writer_are_not_removed(tmp_path):
     """A second run over the directory must not take away what the first is writing."""
     path = tmp_path / "model.keras"
     code = f"""
-import os, faults_support as f
+import os, small_files as f
 from kerascheckpoint import commit
 with commit.publishing({str(path)!r}) as staged:
     print(staged.path, flush=True)
@@ -137,14 +138,14 @@ with commit.publishing({str(path)!r}) as staged:
     assert training.names_in(tmp_path) == ["model.keras", "other.keras"]
 
 
-@pytest.mark.parametrize("kind", faults.FORMATS)
+@pytest.mark.parametrize("kind", small_files.FORMATS)
 def test_a_reader_keeps_the_old_content(kind, shared_model, tmp_path):
     """A file that another program has open is replaced all the same, and stays whole for it."""
     path = tmp_path / f"model{kind}"
     saving = saver(path)
     training.train(shared_model, saving)
     content = path.read_bytes()
-    before = faults.read(path)
+    before = small_files.read(path)
     with open(path, "rb") as reader:
         if kind == ".keras":
             training.train(shared_model, saving)
@@ -243,7 +244,7 @@ def test_a_save_that_failed_is_no_bar_for_the_next(error, fragile, tmp_path):
 
 
 @pytest.mark.parametrize("background", [False, True])
-@pytest.mark.parametrize("kind", faults.FORMATS)
+@pytest.mark.parametrize("kind", small_files.FORMATS)
 def test_warn_lets_training_go_on_and_the_next_save_tries_again(
     kind, background, shared_model, tmp_path
 ):
@@ -332,7 +333,7 @@ def test_a_killed_save_through_a_link_is_cleared_by_the_next_run(shared_model, t
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-@pytest.mark.parametrize("kind", faults.FORMATS)
+@pytest.mark.parametrize("kind", small_files.FORMATS)
 def test_the_umask_decides_who_may_read(kind, mask, mode, shared_model, tmp_path):
     """Colleagues can read the file exactly if they could read any other file of this user."""
     path = tmp_path / f"model{kind}"

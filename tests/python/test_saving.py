@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-import faults_support as faults
+import small_files
 import training
 from kerascheckpoint import (
     CheckpointWarning,
@@ -29,7 +29,7 @@ from kerascheckpoint.saving import Saver
 # Epochs of a millisecond are no use for the hint that a slow disk holds training up.
 pytestmark = pytest.mark.filterwarnings("ignore:saves come faster")
 
-KINDS = pytest.mark.parametrize("kind", faults.FORMATS)
+KINDS = pytest.mark.parametrize("kind", small_files.FORMATS)
 
 
 def saver(path, **settings):
@@ -155,7 +155,7 @@ def test_saves_of_the_foreground_and_the_background_are_the_same_file(kind, tmp_
         model = training.noisy_model()
         path = tmp_path / f"{background}{kind}"
         training.train(model, saver(path, save_on_background=background), epochs=2)
-        contents.append(faults.read(path))
+        contents.append(small_files.read(path))
     training.assert_same(*contents)
 
 
@@ -173,13 +173,13 @@ def test_several_saves_in_a_row_stay_apart(tmp_path):
         if number == 1:
             event.set()
         path = str(tmp_path / f"{number}.weights.h5")
-        saver.save(model, path, faults.FIELDS, outcomes.append)
+        saver.save(model, path, small_files.FIELDS, outcomes.append)
     for variable in model.variables:
         variable.assign(np.full(variable.shape, -1))
     saver.settle(wait_for_all=True)
     assert outcomes == [None] * 8
     for number in range(8):
-        found = faults.read(tmp_path / f"{number}.weights.h5")
+        found = small_files.read(tmp_path / f"{number}.weights.h5")
         found.pop("optimizer/vars/0", None)
         values = {float(v) for name, a in found.items() if "layers" in name for v in a.flat}
         assert values == {number}

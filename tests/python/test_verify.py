@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import faults_support as faults
+import small_files
 from kerascheckpoint import (
     CheckpointCorruptError,
     CheckpointNotFoundError,
@@ -21,7 +22,7 @@ from kerascheckpoint import (
 
 pytestmark = pytest.mark.any_backend
 
-KINDS = pytest.mark.parametrize("kind", faults.FORMATS)
+KINDS = pytest.mark.parametrize("kind", small_files.FORMATS)
 
 ARRAYS = {
     "layers/dense/vars/0": np.arange(6, dtype="float32").reshape(2, 3),
@@ -35,7 +36,7 @@ ARRAYS = {
 def path(kind, tmp_path):
     """A whole file of four small arrays."""
     path = tmp_path / f"model{kind}"
-    faults.write(path, ARRAYS)
+    small_files.write(path, ARRAYS)
     verify_checkpoint(path)
     return path
 
@@ -54,7 +55,7 @@ def test_every_flipped_bit_of_every_array_is_found(path):
     """Not one of all bits can turn over without a word, and the word names the array."""
     content = path.read_bytes()
     flipped = 0
-    for name, (start, length) in faults.places_of(path).items():
+    for name, (start, length) in small_files.places_of(path).items():
         for bit in range(8 * length):
             changed = bytearray(content)
             changed[start + bit // 8] ^= 1 << bit % 8
@@ -84,7 +85,7 @@ def test_a_file_that_ends_early_is_found(path):
     """Whatever length is left: none, a header, half an array, all but a byte."""
     content = path.read_bytes()
     edges = {0, 1, 7, 8, 100, 512, 4095, 4096, 4097, len(content)}
-    for start, length in faults.places_of(path).values():
+    for start, length in small_files.places_of(path).values():
         edges |= {start, start + length, start + length // 2}
     edges |= set(range(0, len(content), len(content) // 30))
     edges |= set(range(len(content) - 4, len(content)))
@@ -104,7 +105,7 @@ def test_an_empty_and_a_blank_file(path):
 def test_bytes_of_another_file_in_the_middle(path):
     """A block that the disk wrote to the wrong place."""
     content = bytearray(path.read_bytes())
-    start, length = faults.places_of(path)["layers/dense/vars/0"]
+    start, length = small_files.places_of(path)["layers/dense/vars/0"]
     content[start : start + length] = bytes(length)
     assert "'layers/dense/vars/0' is damaged" in damaged(path, content)
 
@@ -113,7 +114,7 @@ def test_bytes_of_another_file_in_the_middle(path):
 def test_two_arrays_that_changed_places(path):
     """Each is whole, and the model would be another one."""
     content = bytearray(path.read_bytes())
-    (a, length), (b, _) = [faults.places_of(path)[f"layers/dense/vars/{n}"] for n in (0, 1)]
+    (a, length), (b, _) = [small_files.places_of(path)[f"layers/dense/vars/{n}"] for n in (0, 1)]
     first = bytes(content[a : a + length])
     content[a : a + length] = content[b : b + length]
     content[b : b + length] = first
@@ -135,7 +136,7 @@ def test_two_arrays_that_changed_places(path):
 def test_a_file_that_another_program_changed(change, words, tmp_path):
     """A well-meant edit is told from what was saved."""
     path = tmp_path / "model.weights.h5"
-    faults.write(path, ARRAYS)
+    small_files.write(path, ARRAYS)
     with h5py.File(path, "r+") as file:
         change(file)
     assert words in damaged(path, path.read_bytes())
@@ -144,7 +145,7 @@ def test_a_file_that_another_program_changed(change, words, tmp_path):
 def test_missing_members(tmp_path):
     """The zip is a good one, and the model is not in it."""
     path = tmp_path / "model.keras"
-    faults.write(path, ARRAYS, assets={"layers/lookup/words.txt": b"a"})
+    small_files.write(path, ARRAYS, assets={"layers/lookup/words.txt": b"a"})
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
     for missing in ("model.weights.h5", "config.json", "metadata.json"):
@@ -159,7 +160,9 @@ def test_missing_members(tmp_path):
 def test_a_flipped_bit_in_the_text_of_a_model(member, tmp_path):
     """Config, metadata and assets are guarded as the arrays are."""
     path = tmp_path / "model.keras"
-    faults.write(path, ARRAYS, config='{"some": "config"}', assets={"words.txt": b"some words"})
+    small_files.write(
+        path, ARRAYS, config='{"some": "config"}', assets={"words.txt": b"some words"}
+    )
     with zipfile.ZipFile(path) as file:
         text = file.read(member)
     content = bytearray(path.read_bytes())
@@ -173,7 +176,7 @@ def test_a_flipped_bit_in_the_text_of_a_model(member, tmp_path):
 def test_a_model_whose_weights_keras_would_not_find(tmp_path):
     """The zip's directory is whole, but the header before the weights is not."""
     path = tmp_path / "model.keras"
-    faults.write(path, ARRAYS)
+    small_files.write(path, ARRAYS)
     content = path.read_bytes()
     for position in (0, 3, 30, 45):
         changed = bytearray(content)
@@ -228,7 +231,7 @@ def test_verification_looks_at_one_file_even_if_the_path_changes_under_it(
 ):
     """A training that saves the next model meanwhile does not make a whole file look damaged."""
     other = tmp_path / f"other{path.name}"
-    faults.write(other, {name: array * 0 for name, array in ARRAYS.items()})
+    small_files.write(other, {name: array * 0 for name, array in ARRAYS.items()})
     compute = weights.region_of
 
     def replaced_before(*arguments):
@@ -247,9 +250,9 @@ def test_the_newest_whole_file_is_found_behind_damaged_ones(kind, tmp_path):
     for epoch in (1, 2, 3):
         saved_at = f"2026-01-02T03:04:0{epoch}+00:00"
         fields = {"epoch": epoch, "saved_at": saved_at}
-        faults.write(tmp_path / f"{epoch}{kind}", ARRAYS, fields=fields)
+        small_files.write(tmp_path / f"{epoch}{kind}", ARRAYS, fields=fields)
     for name, place in ((f"3{kind}", "layers/dense/vars/1"), (f"2{kind}", "optimizer/vars/0")):
-        start, _ = faults.places_of(tmp_path / name)[place]
+        start, _ = small_files.places_of(tmp_path / name)[place]
         with open(tmp_path / name, "r+b") as file:
             file.seek(start)
             file.write(b"\xff")
@@ -262,7 +265,7 @@ def test_the_newest_whole_file_is_found_behind_damaged_ones(kind, tmp_path):
 def test_a_record_that_was_changed_by_hand(tmp_path):
     """Nobody can make an old file the newest by an edit that leaves its checksum."""
     path = tmp_path / "model.keras"
-    faults.write(path, ARRAYS)
+    small_files.write(path, ARRAYS)
     with zipfile.ZipFile(path) as file:
         members = {name: file.read(name) for name in file.namelist()}
     metadata = json.loads(members["metadata.json"])
