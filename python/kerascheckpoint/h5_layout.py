@@ -124,23 +124,28 @@ def make(structure: Structure, record_capacity: int) -> Layout:
 
 def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
     """Create a dataset that has no place in the file yet."""
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
-    links.set_create_intermediate_group(True)
-    links.set_char_encoding(h5py.h5t.CSET_UTF8)
     dataset = h5py.h5d.create(
         h5_file.id,
         spec.name.encode(),
         h5py.h5t.py_create(spec.dtype, logical=True),
         h5py.h5s.create_simple(spec.shape) if spec.shape else h5py.h5s.create(h5py.h5s.SCALAR),
-        properties,
-        links,
+        *_creation_properties(),
     )
     if spec.dtype.name == "bfloat16":
         h5py.Dataset(dataset).attrs["dtype"] = "bfloat16"  # HDF5 itself stores two opaque bytes
     return dataset
+
+
+@functools.cache
+def _creation_properties() -> tuple[h5py.h5p.PropDCID, h5py.h5p.PropLCID]:
+    """Return how datasets, and the links to them, are made."""
+    dataset = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    dataset.set_layout(h5py.h5d.CONTIGUOUS)
+    dataset.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    links = h5py.h5p.create(h5py.h5p.LINK_CREATE)
+    links.set_create_intermediate_group(True)
+    links.set_char_encoding(h5py.h5t.CSET_UTF8)
+    return dataset, links
 
 
 def _place(spec: ArraySpec, dataset: h5py.h5d.DatasetID) -> int:
