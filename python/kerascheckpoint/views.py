@@ -6,7 +6,7 @@ views hold only until the next batch (see `warm_memory`).
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,9 +23,10 @@ def of(values: Mapping[str, Any]) -> dict[str, Array]:
         name: value.value if isinstance(value, keras.Variable) else value
         for name, value in values.items()
     }
-    if keras_compat.BACKEND != "tensorflow":
-        return {name: _view(value) for name, value in plain.items()}
-    plain |= _tensorflow_reads(plain)
+    if keras_compat.BACKEND == "tensorflow":
+        plain |= _tensorflow_reads(plain)
+    elif keras_compat.BACKEND == "jax":
+        _fetch_from_device(plain.values())
     return {name: _view(value) for name, value in plain.items()}
 
 
@@ -43,6 +44,16 @@ def _view(value: Any) -> Array:
     if keras_compat.BACKEND in ("jax", "tensorflow") and hasattr(value, "__array__"):
         return np.asarray(value)  # convert_to_numpy() would copy
     return np.asarray(keras.ops.convert_to_numpy(value))
+
+
+def _fetch_from_device(values: Iterable[Any]) -> None:
+    """Let all copies from a GPU begin before the first of them is waited for."""
+    import jax
+
+    if jax.default_backend() != "cpu":
+        for value in values:
+            if isinstance(value, jax.Array):
+                value.copy_to_host_async()
 
 
 def _tensorflow_reads(values: Mapping[str, Any]) -> dict[str, Any]:
