@@ -2,10 +2,14 @@
 
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 PACKAGE = str(pathlib.Path(__file__).parents[2] / "python")
 os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+# A shell lets what it runs in the background ignore Ctrl-C, which some tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import keras  # noqa: E402
 import pytest  # noqa: E402

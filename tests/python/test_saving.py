@@ -266,7 +266,9 @@ def test_retention_deletes_only_when_the_newer_file_is_durable(hold, shared_mode
         def on_epoch_end(self, epoch, logs=None):
             seen.append(training.names_in(tmp_path))
 
-    training.train(shared_model, holding, Look(), saving, training.At(1, holding.release), epochs=2)
+    losses = training.Script(loss=[2.0, 1.0])  # the best file would be kept as well
+    release = training.At(1, holding.release)
+    training.train(shared_model, losses, holding, Look(), saving, release, epochs=2)
     assert seen == [[], ["1.keras"]]
     assert training.names_in(tmp_path) == ["2.keras"]
 
