@@ -45,7 +45,7 @@ def main() -> int:
         table.add_column(heading, justify="right")
     console, lost = Console(), []
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
-        for fault, kind in ((f, k) for f in faults.FAULTS for k in small_files.FORMATS):
+        for fault, kind in ((f, k) for f in faults.FAULTS for k in small_files.SUFFIXES):
             status.update(f"{fault} {kind}")
             outcome = _attempt(fault, kind, directory, options)
             attempts, losses = outcome.attempts, len(outcome.lost)

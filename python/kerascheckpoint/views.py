@@ -26,7 +26,7 @@ def of(values: Mapping[str, Any]) -> dict[str, Array]:
     if keras_compat.BACKEND == "tensorflow":
         plain |= _tensorflow_reads(plain)
     elif keras_compat.BACKEND == "jax":
-        _fetch_from_device(plain.values())
+        _begin_fetching(plain.values())
     return {name: _view(value) for name, value in plain.items()}
 
 
@@ -46,7 +46,7 @@ def _view(value: Any) -> Array:
     return np.asarray(keras.ops.convert_to_numpy(value))
 
 
-def _fetch_from_device(values: Iterable[Any]) -> None:
+def _begin_fetching(values: Iterable[Any]) -> None:
     """Let all copies from a GPU begin before the first of them is waited for."""
     import jax
 

@@ -36,7 +36,7 @@ from kerascheckpoint.archive import Archiver
 PATIENCE = 30  # seconds after which a process that reads one small file hangs
 
 
-# What is saved ------------------------------------------------------------------------------------
+# What is saved -----------------------------------------------------------------------------------
 
 
 class Sample:
@@ -604,7 +604,7 @@ def _mounting_refused(directory: Any) -> str:
     return "" if done.returncode == 0 else f"mounting is not allowed: {done.stderr.strip()}"
 
 
-# Damage -----------------------------------------------------------------------------------------
+# Damage ------------------------------------------------------------------------------------------
 
 
 def damage(path: Any, bits: list[tuple[int, int]]) -> list[str]:

@@ -11,7 +11,7 @@ from kerascheckpoint import archive, commit, reader, weights
 from kerascheckpoint.archive import Archiver, ModelContent
 from kerascheckpoint.h5_layout import ArraySpec, Group
 
-FORMATS = (".keras", ".weights.h5")
+SUFFIXES = (".keras", ".weights.h5")
 FIELDS = {
     "epoch": 1,
     "batch": 0,

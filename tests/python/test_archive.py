@@ -17,7 +17,7 @@ from kerascheckpoint.archive import Archiver
 
 pytestmark = pytest.mark.any_backend
 
-KINDS = pytest.mark.parametrize("kind", small_files.FORMATS)
+KINDS = pytest.mark.parametrize("kind", small_files.SUFFIXES)
 
 ARRAYS = {
     "layers/dense/vars/0": np.arange(6, dtype="float32").reshape(2, 3),

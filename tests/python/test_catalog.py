@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 import h5py
 import pytest
 
+import small_files
 import training
 from kerascheckpoint import (
     CheckpointWarning,
@@ -138,7 +139,7 @@ def test_a_dangling_link_is_no_checkpoint(tmp_path):
     assert list_checkpoints(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_a_stock_file_is_listed_with_none_for_what_cannot_be_known(tmp_path, suffix):
     path = training.stock_file(tmp_path / f"stock{suffix}")
     os.utime(path, (1e9, 1e9))

@@ -47,13 +47,13 @@ def samples(tmp_path_factory):
     layers = [keras.Input((3,)), keras.layers.Dense(2000), keras.layers.Dense(1)]
     model = keras.Sequential(layers)
     model.compile("adam", "mse")
-    paths = {kind: directory / f"model{kind}" for kind in small_files.FORMATS}
+    paths = {kind: directory / f"model{kind}" for kind in small_files.SUFFIXES}
     training.train(model, *(saver(path) for path in paths.values()))
     return model, paths
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize("kind", small_files.FORMATS)
+@pytest.mark.parametrize("kind", small_files.SUFFIXES)
 @pytest.mark.parametrize("fault", faults.FAULTS)
 def test_a_fault_costs_nothing(fault, kind, samples, tmp_path):
     model, paths = samples
@@ -138,7 +138,7 @@ with commit.publishing({str(path)!r}) as staged:
     assert training.names_in(tmp_path) == ["model.keras", "other.keras"]
 
 
-@pytest.mark.parametrize("kind", small_files.FORMATS)
+@pytest.mark.parametrize("kind", small_files.SUFFIXES)
 def test_a_reader_keeps_the_old_content(kind, shared_model, tmp_path):
     """A file that another program has open is replaced all the same, and stays whole for it."""
     path = tmp_path / f"model{kind}"
@@ -244,7 +244,7 @@ def test_a_save_that_failed_is_no_bar_for_the_next(error, fragile, tmp_path):
 
 
 @pytest.mark.parametrize("background", [False, True])
-@pytest.mark.parametrize("kind", small_files.FORMATS)
+@pytest.mark.parametrize("kind", small_files.SUFFIXES)
 def test_warn_lets_training_go_on_and_the_next_save_tries_again(
     kind, background, shared_model, tmp_path
 ):
@@ -333,7 +333,7 @@ def test_a_killed_save_through_a_link_is_cleared_by_the_next_run(shared_model, t
 
 
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
-@pytest.mark.parametrize("kind", small_files.FORMATS)
+@pytest.mark.parametrize("kind", small_files.SUFFIXES)
 def test_the_umask_decides_who_may_read(kind, mask, mode, shared_model, tmp_path):
     """Colleagues can read the file exactly if they could read any other file of this user."""
     path = tmp_path / f"model{kind}"

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import small_files
 import training
 from kerascheckpoint import ModelCheckpoint
 from training import Script, train
@@ -58,7 +59,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_files_as_keras(tmp_path, model, case, suffix):
     settings = CASES[case] | {"save_weights_only": suffix != ".keras"}
@@ -71,7 +72,7 @@ def test_the_same_files_as_keras(tmp_path, model, case, suffix):
     assert ours == theirs
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_one_name_holds_the_best_model_at_the_end_as_with_keras(tmp_path, suffix):
     found = []
     for index, callback_class in enumerate((keras.callbacks.ModelCheckpoint, ModelCheckpoint)):
@@ -135,7 +136,7 @@ def sequential_without_input():
 
 
 @pytest.mark.parametrize("make", [functional, sequential_without_input])
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_the_saved_model_is_the_trained_one(tmp_path, make, suffix):
     x = np.random.default_rng(0).normal(size=(12, 3))
     y = keras.utils.to_categorical(np.arange(12) % 3, 3)

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import small_files
 import training
 from kerascheckpoint import (
     CheckpointCorruptError,
@@ -125,7 +126,7 @@ def test_a_record_without_a_needed_field_names_it(name, value):
         record.decode(encoded(FIELDS | {name: value}))
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_golden_file_says_exactly_what_it_said_when_it_was_written(suffix):
     path = training.golden(suffix)
     expected = CheckpointInfo(
@@ -180,7 +181,7 @@ def test_golden_weights_load_in_stock_keras():
     assert (kernel.tolist(), bias.tolist()) == (KERNEL, BIAS)
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_golden_file_restores_whatever_the_backend(suffix):
     model = golden_model()
     assert restore_checkpoint(model, training.golden(suffix)).epoch == 2
@@ -208,7 +209,7 @@ def rewritten(source, path, change):
     return path
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_a_file_of_a_newer_schema_is_refused_in_words_and_left_out_of_lists(tmp_path, suffix):
     path = rewritten(
         training.golden(suffix), tmp_path / f"new{suffix}", lambda found: found | {"schema": 2}
@@ -219,7 +220,7 @@ def test_a_file_of_a_newer_schema_is_refused_in_words_and_left_out_of_lists(tmp_
         assert list_checkpoints(tmp_path) == []
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_a_file_with_fields_of_a_later_version_is_read_and_they_are_kept(tmp_path, suffix):
     def change(found):
         return encoded(found | {"later": [1, {"a": None}]})

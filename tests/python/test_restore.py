@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import kinds_of_model
+import small_files
 import training
 from kerascheckpoint import (
     CheckpointCorruptError,
@@ -29,7 +30,7 @@ FIELDS = {
     "reason": "epoch",
     "saved_at": "2026-01-02T03:04:05+00:00",
 }
-SUFFIXES = pytest.mark.parametrize("suffix", training.SUFFIXES)
+SUFFIXES = pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 layers = keras.layers
 
 
@@ -116,7 +117,7 @@ def test_a_model_without_optimizer_takes_the_weights_and_says_what_was_left_out(
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("suffix", training.SUFFIXES)
+@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 def test_a_stock_file_restores_what_it_has(tmp_path, suffix):
     model = training.tiny_model(optimizer="adam")
     train(model)
@@ -327,7 +328,7 @@ def test_each_kind_of_model_is_restored_bit_for_bit(tmp_path, kind):
     other = kinds_of_model.KINDS[kind]()
     fields = {"epoch": 1, "batch": 0, "step": 1, "metrics": {}, "reason": "epoch"}
     fields |= {"saved_at": "2030-01-01T00:00:00+00:00"}
-    for suffix in training.SUFFIXES:
+    for suffix in small_files.SUFFIXES:
         for variable in other.weights:
             variable.assign(variable + 1)
         outcome = []

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import small_files
 import training
 from kerascheckpoint import (
     CheckpointMismatchError,
@@ -23,7 +24,7 @@ from kerascheckpoint import (
 )
 from training import At, Script, arrays_of, assert_same, noisy_model, train
 
-SUFFIXES = pytest.mark.parametrize("suffix", training.SUFFIXES)
+SUFFIXES = pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 
 
 def checkpoint_at(path, **settings):

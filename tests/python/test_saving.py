@@ -29,7 +29,7 @@ from kerascheckpoint.saving import Saver
 # Epochs of a millisecond are no use for the hint that a slow disk holds training up.
 pytestmark = pytest.mark.filterwarnings("ignore:saves come faster")
 
-KINDS = pytest.mark.parametrize("kind", small_files.FORMATS)
+KINDS = pytest.mark.parametrize("kind", small_files.SUFFIXES)
 
 
 def saver(path, **settings):

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 import kinds_of_model
+import small_files
 import training
 from kerascheckpoint import ModelCheckpoint, reader, verify_checkpoint
 from kerascheckpoint.saving import Saver
 from kinds_of_model import KINDS, sequential, trained
 
-SUFFIXES = pytest.mark.parametrize("suffix", training.SUFFIXES)
+SUFFIXES = pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 
 FIELDS = {
     **{"epoch": 1, "batch": 0, "step": 2, "metrics": {}, "reason": "epoch"},
@@ -179,7 +180,7 @@ def test_a_change_between_two_saves_is_in_the_second(tmp_path, change):
     if "of NumPy" in change:
         model.layers[0].kernel_regularizer.l2 = np.array(0.25)
         model.layers[1].rate = np.float32(0.5)
-    savers = {suffix: Saver(on_background=False) for suffix in training.SUFFIXES}
+    savers = {suffix: Saver(on_background=False) for suffix in small_files.SUFFIXES}
     for suffix, saver in savers.items():
         save_ours(saver, model, tmp_path / f"ours{suffix}")
     CHANGES[change](model)
