@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False, width=max(Console().width, 110))
+console = Console(highlight=False, width=max(Console().width, 120))
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def show_saves(backend: str, kind: str, result: dict[str, Any]) -> None:
     references = ("raw write + fsync", "memcpy", "Keras .weights.h5", "Keras .keras")
     size = f"{result['bytes'] / 1e6:.0f} MB in {result['arrays']} arrays"
     table = Table(title=f"{backend}, {kind}: {size}; one save", title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in ("ms", "first, ms", *(f"x {name}" for name in references)):
         table.add_column(heading, justify="right")
     for name, seconds in saves.items():
@@ -70,18 +70,22 @@ def show_saves(backend: str, kind: str, result: dict[str, Any]) -> None:
 
 
 def show_fits(backend: str, kind: str, result: dict[str, Any]) -> None:
-    """Print what a callback with one save per epoch costs a whole `fit`, against none beside it."""
+    """Print what a callback with one save per epoch costs a whole `fit`, against none beside it.
+
+    "Stolen" is the share of the processors' time that a virtual machine wanted and was not given.
+    """
     fits = result["fit"]
     none = fits["none"]["totals"]
     epochs = len(fits["none"]["stalls"]) // len(none)
     seconds = statistics.median(none) / epochs
     title = f"{backend}, {kind}: fit, {epochs} epochs of {seconds:.1f} s, one save each"
     table = Table(title=title, title_justify="left")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for heading in (
         "fit",
         "x none",
         "least, most",
+        "stolen",
         "stall, ms",
         "largest",
         "next step, ms",
@@ -95,6 +99,7 @@ def show_fits(backend: str, kind: str, result: dict[str, Any]) -> None:
             f"{statistics.median(fit['totals']):.2f} s",
             f"{statistics.median(ratios):.2f}",
             f"{min(ratios):.2f}, {max(ratios):.2f}",
+            f"{sum(fit['stolen']) / sum(fit['totals']) / (os.cpu_count() or 1):.0%}",
             f"{statistics.median(fit['stalls'][1:]) * 1e3:.1f}",
             f"{max(fit['stalls']) * 1e3:.0f}",
             f"{statistics.median(fit['first_steps'][1:]) * 1e3:.0f}",
