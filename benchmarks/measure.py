@@ -262,8 +262,10 @@ def other_program(path: str, size: int) -> Any:
     """
     import keras
 
-    blocks = [f"count={size}", "iflag=count_bytes", "bs=8M"]
-    command = ["dd", "if=/dev/zero", f"of={path}", *blocks, "oflag=direct", "conv=fsync"]
+    # A file written over in place would find its blocks ready.
+    how = "bs=8M iflag=count_bytes oflag=direct conv=fsync"
+    script = f'rm -f "$0" && dd if=/dev/zero of="$0" count="$1" {how}'
+    command = ["sh", "-c", script, path, str(size)]
     running: list[subprocess.Popen[bytes]] = []
 
     def finish() -> None:
@@ -273,8 +275,6 @@ def other_program(path: str, size: int) -> Any:
     class Disk(keras.callbacks.Callback):  # type: ignore[misc]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             finish()
-            if os.path.exists(path):
-                os.unlink(path)  # a file written over in place finds its blocks ready
             running.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
 
         def on_train_end(self, logs: Any = None) -> None:

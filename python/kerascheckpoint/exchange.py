@@ -56,7 +56,7 @@ class OwnArrays:
 
     def load(self) -> None:
         """Take the state from the file."""
-        self._before, _ = WarmMemory().detach(self._before, {})
+        self._before = WarmMemory().detach(self._before, {}).content()
         stored, places, arrays = self._stored, self._places, self._fitting
         if stored.begins_anew:
             stored.load_new_optimizer()

@@ -65,13 +65,13 @@ class Saver:
         if not self._on_background:
             _attempt(lambda: self._write(path, content, fields), done)
             return
-        content, memory = self._memory.detach(content, self._archiver.offsets)
+        detached = self._memory.detach(content, self._archiver.offsets)
 
         def job() -> None:
             try:
-                self._write(path, content, fields)
+                self._write(path, detached.content(), fields)
             finally:
-                self._memory.give_back(memory)
+                self._memory.give_back(detached)
 
         self._writer.submit(job, done)
 

@@ -1,11 +1,14 @@
 """Copies of arrays that training is about to change, into memory that is kept and reused.
 
-Memory that was touched before is copied to several times faster than fresh memory.
+Memory that was touched before is copied to several times faster than fresh memory. Views on JAX and
+PyTorch are copied before training goes on. Those on TensorFlow keep their values, but the next step
+needs fresh memory for every array that one of them still holds: they are copied, and let go, while
+that step computes.
 """
 
 import dataclasses
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,27 @@ from .stream import BLOCK, LARGE, aligned_memory
 
 _ALIGNMENT = 64  # bytes
 
+_Array = np.ndarray[Any, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Detached:
+    """What a file will hold, out of the reach of training.
+
+    Attributes:
+        memory: Where its copies lie.
+    """
+
+    memory: memoryview
+    _content: ModelContent
+    _copying: "list[Future[None]]"
+
+    def content(self) -> ModelContent:
+        """Return it as soon as all copies are made."""
+        for copied in self._copying:
+            copied.result()
+        return self._content
+
 
 class WarmMemory:
     """Keeps the memory of one earlier copy for the next."""
@@ -23,48 +47,49 @@ class WarmMemory:
     def __init__(self) -> None:
         self._free: list[memoryview] = []
 
-    def detach(
-        self, content: ModelContent, offsets: Mapping[str, int]
-    ) -> tuple[ModelContent, memoryview | None]:
-        """Return the content with arrays that training cannot change, and the memory they use.
+    def detach(self, content: ModelContent, offsets: Mapping[str, int]) -> Detached:
+        """Return what a file will hold, so that nothing which training does from now on changes it.
 
         Args:
-            content: What a file will hold.
+            content: What the file will hold, as views; the caller should not keep it.
             offsets: Where in the file arrays will lie, as far as that is known: their copies then
                 lie in memory in such a way that they need no second one (see `stream`).
 
         The memory goes back with `give_back` when the file is written.
         """
-        if keras_compat.BACKEND == "tensorflow":
-            own = {name: _frozen(array) for name, array in content.arrays.items()}
-            return dataclasses.replace(content, arrays=own), None
-        places = _places(content.arrays, offsets)
-        memory = self._take(sum(array.nbytes + BLOCK for array in content.arrays.values()))
-        copies: dict[str, np.ndarray[Any, Any]] = {
+        arrays = copied = content.arrays
+        keep_values = keras_compat.BACKEND == "tensorflow"
+        if keep_values:
+            arrays = {name: _frozen(array) for name, array in content.arrays.items()}
+            copied = {name: array for name, array in arrays.items() if array.nbytes >= LARGE}
+        places = _places(copied, offsets)
+        memory = self._take(sum(array.nbytes + BLOCK for array in copied.values()))
+        copies: dict[str, _Array] = {
             name: np.ndarray(array.shape, array.dtype, memory, places[name])
-            for name, array in content.arrays.items()
+            for name, array in copied.items()
         }
-        _copy_all([(copies[name], array) for name, array in content.arrays.items()])
-        return dataclasses.replace(content, arrays=copies), memory
+        copying = _copy_all([(copies[name], array) for name, array in copied.items()])
+        own = dataclasses.replace(content, arrays={**arrays, **copies})
+        detached = Detached(memory, own, copying)
+        if not keep_values:
+            detached.content()
+        return detached
 
-    def give_back(self, memory: memoryview | None) -> None:
-        """Keep memory for the next copy."""
-        if memory is not None:
-            self._free = [memory]
+    def give_back(self, detached: Detached) -> None:
+        """Keep its memory for the next copy."""
+        self._free = [detached.memory]
 
     def _take(self, size: int) -> memoryview:
         memory = self._free.pop() if self._free else None
         return memory if memory and len(memory) >= size else aligned_memory(size)
 
 
-def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _frozen(array: _Array) -> _Array:
     """Return an alias of TensorFlow as it is, and a copy of an array that can be written to."""
     return array.copy() if array.flags.writeable else array
 
 
-def _places(
-    arrays: Mapping[str, np.ndarray[Any, Any]], offsets: Mapping[str, int]
-) -> dict[str, int]:
+def _places(arrays: Mapping[str, _Array], offsets: Mapping[str, int]) -> dict[str, int]:
     """Return a place in the memory for each array, less than a block from the one before."""
     places, position = {}, 0
     for name, array in arrays.items():
@@ -77,12 +102,17 @@ def _places(
     return places
 
 
-def _copy_all(pairs: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]) -> None:
-    """Copy the second array of each pair into the first, large ones by two threads."""
-    large = [pair for pair in pairs if pair[0].nbytes >= LARGE]
+def _copy_all(pairs: list[tuple[_Array, _Array]]) -> "list[Future[None]]":
+    """Copy the second array of each pair into the first.
+
+    Large ones are copied by two threads, whose outcomes are returned; each is let go at once.
+    """
+    pool = ThreadPoolExecutor(2, thread_name_prefix="kerascheckpoint copy")
+    copying = []
     for copy, array in pairs:
-        if copy.nbytes < LARGE:
+        if copy.nbytes >= LARGE:
+            copying.append(pool.submit(np.copyto, copy, array))
+        else:
             np.copyto(copy, array)
-    if large:
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda pair: np.copyto(*pair), large))
+    pool.shutdown(wait=False)
+    return copying

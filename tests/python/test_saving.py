@@ -86,6 +86,7 @@ def kinds_of_state():
     x = layers.Embedding(20, 5)(words)
     x = layers.Flatten()(x)
     x = layers.Dense(300, activation="relu", dtype="mixed_bfloat16")(x)
+    x = layers.Dense(900)(x)  # more than 1 MB
     x = layers.BatchNormalization()(x)
     x = layers.Dropout(0.3)(x)
     return keras.Model(words, layers.Dense(1, dtype="float32")(x))

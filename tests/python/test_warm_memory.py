@@ -1,0 +1,77 @@
+"""Copies for the background: memory of one save in another's file would be another's values."""
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from kerascheckpoint import views
+from kerascheckpoint.snapshot import Snapshotter
+from kerascheckpoint.stream import LARGE
+from kerascheckpoint.warm_memory import WarmMemory
+
+WIDTH = 600
+assert WIDTH * WIDTH * 4 > LARGE
+
+
+@pytest.fixture
+def model():
+    return keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(WIDTH)])
+
+
+def capture(model):
+    return Snapshotter().capture(model, weights_only=True)
+
+
+def kernel_of(content):
+    return next(array for array in content.arrays.values() if array.shape == (WIDTH, WIDTH))
+
+
+def wait_for_copying():
+    """Wait for the threads that copy: when they are gone, so is all that they held."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("kerascheckpoint copy"):
+            thread.join()
+
+
+def test_what_is_detached_keeps_its_values_and_its_memory_is_used_again(model):
+    memory, kernel = WarmMemory(), model.layers[0].kernel
+    places = set()
+    for value in (1.0, 2.0, 3.0):
+        kernel.assign(np.full(kernel.shape, value))
+        detached = memory.detach(capture(model), {})
+        kernel.assign(np.zeros(kernel.shape))
+        copy = kernel_of(detached.content())
+        assert np.all(copy == value)
+        places.add(copy.ctypes.data)
+        memory.give_back(detached)
+    assert len(places) == 1
+
+
+def test_memory_that_is_not_given_back_is_not_used_again(model):
+    memory = WarmMemory()
+    first, second = (kernel_of(memory.detach(capture(model), {}).content()) for _ in range(2))
+    assert not np.shares_memory(first, second)
+
+
+def test_tensorflow_updates_in_place_again_as_soon_as_its_arrays_are_copied(model, backend):
+    """Fresh memory for each array, at every save, would cost the next step more than the copy."""
+    if backend != "tensorflow":
+        pytest.skip("other backends' views are copied before training goes on")
+    kernel = model.layers[0].kernel
+
+    def place():
+        return views.of({"kernel": kernel})["kernel"].ctypes.data
+
+    before = place()
+    detached = WarmMemory().detach(capture(model), {})
+    copy = kernel_of(detached.content()).copy()
+    wait_for_copying()
+    kernel.value.assign_add(np.ones(kernel.shape, "float32"))
+    assert place() == before
+    assert np.array_equal(kernel_of(detached.content()), copy)
+    held = capture(model)
+    kernel.value.assign_add(np.ones(kernel.shape, "float32"))
+    assert place() != before, "a view that is held does not need fresh memory on this TensorFlow"
+    del held
