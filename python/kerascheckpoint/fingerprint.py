@@ -21,7 +21,7 @@ def of(saveables: Iterable[Saveable]) -> list[Any]:
     for saveable in saveables:
         for name, value in vars(saveable.target).items():
             mark = _MARKS[type(value)]
-            if mark is not None:
+            if mark is not None and name != keras_compat.STATE_OF_STEP:
                 marks.append(name)
                 mark(value, marks)
     return marks

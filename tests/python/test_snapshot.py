@@ -12,7 +12,7 @@ import pytest
 import kinds_of_model
 import small_files
 import training
-from kerascheckpoint import ModelCheckpoint, reader, verify_checkpoint
+from kerascheckpoint import ModelCheckpoint, keras_compat, reader, verify_checkpoint
 from kerascheckpoint.saving import Saver
 from kinds_of_model import KINDS, sequential, trained
 
@@ -389,3 +389,15 @@ def test_a_layer_that_fails_to_save_fails_with_its_own_error(tmp_path, suffix):
     with pytest.raises(ZeroDivisionError, match="by design"):
         training.train(model, checkpoint)
     assert training.names_in(tmp_path) == []
+
+
+def test_one_walk_serves_all_saves_of_a_fit(tmp_path, monkeypatch, backend):
+    """A walk over many layers takes longer than all the rest of a save."""
+    if backend == "torch":
+        pytest.skip("PyTorch's modules hold other objects after each step")
+    walks, walk = [], keras_compat.saveables
+    monkeypatch.setattr(keras_compat, "saveables", lambda model: walks.append(1) or walk(model))
+    saving = ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss")
+    training.train(training.tiny_model(), saving, epochs=4)
+    assert training.names_in(tmp_path) == [f"{epoch}.keras" for epoch in (1, 2, 3, 4)]
+    assert len(walks) == 1
