@@ -14,16 +14,15 @@ from .keras_compat import Saveable
 def of(saveables: Iterable[Saveable]) -> list[Any]:
     """Return what the structure and the config of a model depend on, cheap to compare.
 
-    For each object: its plain settings, the configs of the objects and the functions
-    that it holds. Variables are left out, as training changes them.
+    For each object: its plain settings, the configs of the objects and the functions that it
+    holds. Anything else, a variable too, counts as the same as long as it is the same object.
     """
     marks: list[Any] = []
     for saveable in saveables:
         for name, value in vars(saveable.target).items():
-            mark = _MARKS[type(value)]
-            if mark is not None and name != keras_compat.STATE_OF_STEP:
+            if name != keras_compat.STATE_OF_STEP:
                 marks.append(name)
-                mark(value, marks)
+                _MARKS[type(value)](value, marks)
     return marks
 
 
@@ -35,20 +34,19 @@ def is_same(one: list[Any], other: list[Any]) -> bool:
         return False
 
 
-class _Marks(dict[type, Callable[[Any, list[Any]], object] | None]):
+class _Marks(dict[type, Callable[[Any, list[Any]], object]]):
     """How to mark a value, by its class; found out when the first one of that class is met."""
 
-    def __missing__(self, cls: type) -> Callable[[Any, list[Any]], object] | None:
+    def __missing__(self, cls: type) -> Callable[[Any, list[Any]], object]:
         return self.setdefault(cls, _mark_for(cls))
 
 
 _MARKS = _Marks()
 
 
-def _mark_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
-    """Return how to mark a value of class `cls`; `None` if it says nothing of the structure."""
-    plain = (bool, int, float, str, bytes, type(None), np.generic)
-    if issubclass(cls, (*plain, keras_compat.saveable_type())):
+def _mark_for(cls: type) -> Callable[[Any, list[Any]], object]:
+    """Return how to mark a value of class `cls`."""
+    if issubclass(cls, keras_compat.saveable_type()):
         return _mark_itself
     if issubclass(cls, np.ndarray):
         return _mark_array
@@ -58,7 +56,7 @@ def _mark_for(cls: type) -> Callable[[Any, list[Any]], object] | None:
         return _mark_items
     if hasattr(cls, "get_config"):
         return _mark_settings
-    return _mark_itself if hasattr(cls, "__call__") else None  # noqa: B004
+    return _mark_itself
 
 
 def _mark_itself(value: Any, marks: list[Any]) -> None:
@@ -78,9 +76,7 @@ def _mark_dict(value: Any, marks: list[Any]) -> None:
 def _mark_items(value: Any, marks: list[Any]) -> None:
     marks.append(len(value))
     for item in value:
-        mark = _MARKS[type(item)]
-        if mark is not None:
-            mark(item, marks)
+        _MARKS[type(item)](item, marks)
 
 
 def _mark_settings(value: Any, marks: list[Any]) -> None:
