@@ -19,10 +19,7 @@ def of(saveables: Iterable[Saveable]) -> list[Any]:
     """
     marks: list[Any] = []
     for saveable in saveables:
-        for name, value in vars(saveable.target).items():
-            if name != keras_compat.STATE_OF_STEP:
-                marks.append(name)
-                _MARKS[type(value)](value, marks)
+        _mark_dict(vars(saveable.target), marks)
     return marks
 
 
@@ -68,9 +65,12 @@ def _mark_array(value: Any, marks: list[Any]) -> None:
     marks.append((value.shape, value.dtype, crc32(np.ascontiguousarray(value).tobytes())))
 
 
-def _mark_dict(value: Any, marks: list[Any]) -> None:
-    marks.append(tuple(value))
-    _mark_items(value.values(), marks)
+def _mark_dict(value: dict[Any, Any], marks: list[Any]) -> None:
+    marks.append(len(value))
+    for name, item in value.items():
+        if name not in keras_compat.MIRRORS:
+            marks.append(name)
+            _MARKS[type(item)](item, marks)
 
 
 def _mark_items(value: Any, marks: list[Any]) -> None:

@@ -29,8 +29,8 @@ DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 _VERSION = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
 BATCH_END_NAMES_FIRST = _VERSION < (3, 11)
 
-# Where Keras' JAX trainer keeps the state of each step: it says nothing of the model's structure.
-STATE_OF_STEP = "_jax_state"
+# Where Keras keeps the variables once more for the backend, anew at each step or epoch.
+MIRRORS = frozenset({"_jax_state", "_torch_params"})
 
 
 @dataclasses.dataclass(frozen=True)
