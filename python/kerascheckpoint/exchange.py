@@ -5,13 +5,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from . import random_state, weights
+from . import random_state, views, weights
 from .errors import CheckpointMismatchError
 from .h5_layout import ArraySpec
 from .snapshot import Snapshotter
 from .store_entry import StoreEntry, UnknownKerasError
 from .stored_state import StoredState
-from .warm_memory import WarmMemory
 
 
 class Part(Protocol):
@@ -50,13 +49,14 @@ class OwnArrays:
     def __init__(self, model: Any, stored: StoredState) -> None:
         self._model, self._stored = model, stored
         self._snapshotter = Snapshotter()
-        self._before = self._snapshotter.capture(model, weights_only=True)
+        before = self._snapshotter.capture(model, weights_only=True)
+        self._before = before.arrays
         self._places = self._snapshotter.places(model)
-        self._fitting = stored.fitting(self._before.specs)
+        self._fitting = stored.fitting(before.specs)
 
     def load(self) -> None:
         """Take the state from the file."""
-        self._before = WarmMemory().detach(self._before, {}).content()
+        self._before = {name: views.kept(array) for name, array in self._before.items()}
         stored, places, arrays = self._stored, self._places, self._fitting
         if stored.begins_anew:
             stored.load_new_optimizer()
@@ -70,7 +70,7 @@ class OwnArrays:
     def roll_back(self) -> list[str]:
         """Put back what was there before, of each object by itself: any may refuse again."""
         refusing = {}
-        for target, variables, own in _by_object(self._places, self._before.arrays):
+        for target, variables, own in _by_object(self._places, self._before):
             try:
                 target.load_own_variables(StoreEntry(own))
             except Exception:

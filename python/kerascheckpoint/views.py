@@ -32,7 +32,11 @@ def of(values: Mapping[str, Any]) -> dict[str, Array]:
 
 def of_instant(value: Any) -> Array:
     """Return an array that keeps the value of now, whatever code that stores it does next."""
-    array = of({"": value})[""]
+    return kept(of({"": value})[""])
+
+
+def kept(array: Array) -> Array:
+    """Return an array that keeps its value when variables are assigned: itself, or a copy."""
     return array.copy() if array.flags.writeable else array
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import keras_compat
+from . import keras_compat, views
 from .archive import ModelContent
 from .stream import BLOCK, LARGE, aligned_memory
 
@@ -60,7 +60,7 @@ class WarmMemory:
         arrays = copied = content.arrays
         keep_values = keras_compat.BACKEND == "tensorflow"
         if keep_values:
-            arrays = {name: _frozen(array) for name, array in content.arrays.items()}
+            arrays = {name: views.kept(array) for name, array in content.arrays.items()}
             copied = {name: array for name, array in arrays.items() if array.nbytes >= LARGE}
         places = _places(copied, offsets)
         memory = self._take(sum(array.nbytes + BLOCK for array in copied.values()))
@@ -82,11 +82,6 @@ class WarmMemory:
     def _take(self, size: int) -> memoryview:
         memory = self._free.pop() if self._free else None
         return memory if memory and len(memory) >= size else aligned_memory(size)
-
-
-def _frozen(array: _Array) -> _Array:
-    """Return an alias of TensorFlow as it is, and a copy of an array that can be written to."""
-    return array.copy() if array.flags.writeable else array
 
 
 def _places(arrays: Mapping[str, _Array], offsets: Mapping[str, int]) -> dict[str, int]:
