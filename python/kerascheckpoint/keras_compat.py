@@ -183,6 +183,35 @@ def saveable_type() -> type:
     return kind
 
 
+class _OnceImported:
+    """Keras' lazy TensorFlow, which is there only once something else has imported it."""
+
+    def __init__(self, lazy: Any) -> None:
+        self._lazy = lazy
+
+    @property
+    def available(self) -> bool:
+        return "tensorflow" in sys.modules and bool(self._lazy.available)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lazy, name)
+
+
+@contextlib.contextmanager
+def not_importing_tensorflow() -> Iterator[None]:
+    """Keep Keras from importing TensorFlow, for seconds, to find that no object is one of its."""
+    serialization: Any = importlib.import_module("keras.src.saving.serialization_lib")
+    lazy = getattr(serialization, "tf", None)
+    if lazy is None:
+        yield
+        return
+    serialization.tf = _OnceImported(lazy)
+    try:
+        yield
+    finally:
+        serialization.tf = lazy
+
+
 def serialize(target: Any) -> dict[str, Any]:
     """Return the config of a model as Keras writes it, objects in common marked as such."""
     with _private("saving.serialization_lib", "ObjectSharingScope")():

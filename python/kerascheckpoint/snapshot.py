@@ -34,6 +34,7 @@ class Snapshotter:
     def __init__(self) -> None:
         self._plan: _Plan | None = None
 
+    @keras_compat.not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool) -> ModelContent:
         """Return everything that a file of `model` holds, as views wherever that is possible.
 

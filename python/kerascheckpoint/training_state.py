@@ -66,6 +66,7 @@ def _metric_state(model: Any) -> list[Any]:
     ]
 
 
+@keras_compat.not_importing_tensorflow()
 def compiled(model: Any) -> str:
     """Return, as a text to compare, the loss and the metrics that a model was compiled with."""
     config = model.get_compile_config() if getattr(model, "compiled", False) else {}

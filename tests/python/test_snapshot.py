@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import zipfile
 
 import h5py
@@ -399,3 +400,41 @@ def test_one_walk_serves_all_saves_of_a_fit(tmp_path, monkeypatch):
     training.train(training.tiny_model(), saving, epochs=4, validation_data=training.samples())
     assert training.names_in(tmp_path) == [f"{epoch}.keras" for epoch in (1, 2, 3, 4)]
     assert len(walks) == 1
+
+
+SAVE_AFTER_TRAINING = """
+import sys
+import training
+from kerascheckpoint import ModelCheckpoint
+
+model = training.tiny_model()
+training.train(model)
+before = set(sys.modules)
+weights_only = sys.argv[1].endswith(".weights.h5")
+training.train(model, ModelCheckpoint(sys.argv[1], "loss", save_weights_only=weights_only))
+print({"jax", "tensorflow", "torch"} & set(sys.modules) - before)
+"""
+
+
+@SUFFIXES
+def test_a_save_imports_no_framework_that_training_did_without(tmp_path, suffix):
+    """Keras' own imports TensorFlow on every backend, if it is installed; that takes seconds."""
+    path = tmp_path / f"m{suffix}"
+    here = os.path.dirname(__file__)
+    done = training.in_python(SAVE_AFTER_TRAINING, str(path), cwd=here)
+    assert done.returncode == 0, done.stderr
+    assert path.exists()
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_a_shape_of_tensorflow_in_a_config_is_written_as_keras_writes_it(tmp_path, saver):
+    tensorflow = pytest.importorskip("tensorflow")
+
+    class Shaped(keras.layers.Dense):
+        def get_config(self):
+            return super().get_config() | {"shape": tensorflow.TensorShape([None, 3])}
+
+    model = trained(sequential(Shaped(4), keras.layers.Dense(1)))
+    assert save_ours(saver, model, tmp_path / "ours.keras")
+    save_theirs(model, tmp_path / "theirs.keras")
+    assert_same_file(tmp_path / "ours.keras", tmp_path / "theirs.keras")
