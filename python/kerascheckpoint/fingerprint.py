@@ -1,7 +1,7 @@
 """What the structure and the config of a model depend on, cheap to take and to compare."""
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from .keras_compat import Saveable
 def of(saveables: Iterable[Saveable]) -> list[Any]:
     """Return what the structure and the config of a model depend on, cheap to compare.
 
-    For each object: its plain settings, the configs of the objects and the functions that it
-    holds. Anything else, a variable too, counts as the same as long as it is the same object.
+    For each object: its plain settings, and those of the initializers, regularizers ... that it
+    holds. Anything else, a function or a variable too, counts as the same as long as it is the
+    same object.
     """
-    marks: list[Any] = []
+    marks = _Marks()
     for saveable in saveables:
         _mark_dict(vars(saveable.target), marks)
-    return marks
+    return marks.found
 
 
 def is_same(one: list[Any], other: list[Any]) -> bool:
@@ -31,17 +32,36 @@ def is_same(one: list[Any], other: list[Any]) -> bool:
         return False
 
 
-class _Marks(dict[type, Callable[[Any, list[Any]], object]]):
+class _Marks:
+    """The marks found so far, and which containers they come from."""
+
+    def __init__(self) -> None:
+        self.found: list[Any] = []
+        self.add = self.found.append
+        self._entered: dict[int, int] = {}
+
+    def enter(self, container: Collection[Any]) -> bool:
+        """Mark a container; tell whether what it holds is to follow: once, it may hold itself."""
+        number = self._entered.get(id(container))
+        if number is not None:
+            self.add(("container", number))
+            return False
+        self._entered[id(container)] = len(self._entered)
+        self.add(len(container))
+        return True
+
+
+class _Ways(dict[type, Callable[[Any, _Marks], object]]):
     """How to mark a value, by its class; found out when the first one of that class is met."""
 
-    def __missing__(self, cls: type) -> Callable[[Any, list[Any]], object]:
-        return self.setdefault(cls, _mark_for(cls))
+    def __missing__(self, cls: type) -> Callable[[Any, _Marks], object]:
+        return self.setdefault(cls, _way_for(cls))
 
 
-_MARKS = _Marks()
+_WAYS = _Ways()
 
 
-def _mark_for(cls: type) -> Callable[[Any, list[Any]], object]:
+def _way_for(cls: type) -> Callable[[Any, _Marks], object]:
     """Return how to mark a value of class `cls`."""
     if issubclass(cls, keras_compat.saveable_type()):
         return _mark_itself
@@ -52,35 +72,44 @@ def _mark_for(cls: type) -> Callable[[Any, list[Any]], object]:
     if issubclass(cls, list | tuple | set):
         return _mark_items
     if hasattr(cls, "get_config"):
-        return _mark_settings
+        has_slots = any(vars(base).get("__slots__") for base in cls.__mro__)
+        return _mark_config if has_slots else _mark_settings
     return _mark_itself
 
 
-def _mark_itself(value: Any, marks: list[Any]) -> None:
+def _mark_itself(value: Any, marks: _Marks) -> None:
     """Mark a value, or an object, whose identity no other can take as long as it is held here."""
-    marks.append(value)
+    marks.add(value)
 
 
-def _mark_array(value: Any, marks: list[Any]) -> None:
-    marks.append((value.shape, value.dtype, crc32(np.ascontiguousarray(value).tobytes())))
+def _mark_array(value: np.ndarray[Any, Any], marks: _Marks) -> None:
+    data = np.ascontiguousarray(value).reshape(-1)
+    content = data.tobytes() if data.dtype.hasobject else data.view(np.uint8)
+    marks.add((value.shape, value.dtype, crc32(content)))
 
 
-def _mark_dict(value: dict[Any, Any], marks: list[Any]) -> None:
-    marks.append(len(value))
-    for name, item in value.items():
-        if name not in keras_compat.MIRRORS:
-            marks.append(name)
-            _MARKS[type(item)](item, marks)
+def _mark_dict(value: dict[Any, Any], marks: _Marks) -> None:
+    if marks.enter(value):
+        for name, item in value.items():
+            if name not in keras_compat.PASSING:
+                marks.add(name)
+                _WAYS[type(item)](item, marks)
 
 
-def _mark_items(value: Any, marks: list[Any]) -> None:
-    marks.append(len(value))
-    for item in value:
-        _MARKS[type(item)](item, marks)
+def _mark_items(value: Collection[Any], marks: _Marks) -> None:
+    if marks.enter(value):
+        for item in value:
+            _WAYS[type(item)](item, marks)
 
 
-def _mark_settings(value: Any, marks: list[Any]) -> None:
-    """Mark an initializer, regularizer ... by all that its config says."""
-    marks.append(value)
+def _mark_settings(value: Any, marks: _Marks) -> None:
+    """Mark an initializer, regularizer ... by its settings, of which its config is made."""
+    marks.add(value)
+    _mark_dict(vars(value), marks)
+
+
+def _mark_config(value: Any, marks: _Marks) -> None:
+    """Mark an object whose settings lie elsewhere by its config."""
+    marks.add(value)
     with contextlib.suppress(Exception):  # its own code, which Keras has not asked for yet
-        marks.append(repr(value.get_config()))  # a text stays as it is when settings change
+        marks.add(repr(value.get_config()))  # a text stays as it is when settings change

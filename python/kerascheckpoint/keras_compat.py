@@ -29,8 +29,11 @@ DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 _VERSION = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
 BATCH_END_NAMES_FIRST = _VERSION < (3, 11)
 
-# Where Keras keeps the variables once more for the backend, anew at each step or epoch.
-MIRRORS = frozenset({"_jax_state", "_torch_params"})
+# Attributes that say nothing of a model's structure: Keras makes their values anew while it trains.
+PASSING = {
+    *("_jax_state", "_torch_params", "_losses", "_loss_ids"),
+    *("_dropout_mask", "_recurrent_dropout_mask"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,16 +97,23 @@ def _asked_for_nothing(objects: Iterable[Any]) -> Iterator[None]:
     """
     silenced = [vars(target) for target in objects if hasattr(target, "save_own_variables")]
     kept = [attributes.get("save_own_variables") for attributes in silenced]
-    for attributes in silenced:
-        attributes["save_own_variables"] = lambda store: None
-    try:
-        yield
-    finally:
+
+    def give_back() -> None:
         for attributes, own in zip(silenced, kept, strict=True):
             if own is None:
-                del attributes["save_own_variables"]
+                attributes.pop("save_own_variables", None)
             else:
                 attributes["save_own_variables"] = own
+
+    try:
+        for attributes in silenced:
+            attributes["save_own_variables"] = lambda store: None
+        yield
+    finally:
+        try:
+            give_back()
+        finally:  # once more, if Ctrl-C came in the middle of that
+            give_back()
 
 
 def is_stock_optimizer(target: Any) -> bool:
@@ -205,8 +215,8 @@ def not_importing_tensorflow() -> Iterator[None]:
     if lazy is None:
         yield
         return
-    serialization.tf = _OnceImported(lazy)
     try:
+        serialization.tf = _OnceImported(lazy)
         yield
     finally:
         serialization.tf = lazy

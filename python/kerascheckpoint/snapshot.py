@@ -24,6 +24,7 @@ class _Plan:
     model: Any
     saveables: list[Saveable]
     fingerprint: list[Any]
+    is_settled: bool
     specs: tuple[ArraySpec, ...] = ()
     config: tuple[str, str] | None = None
 
@@ -81,7 +82,8 @@ class Snapshotter:
             or not fingerprint.is_same(plan.fingerprint, fingerprint.of(plan.saveables))
         ):
             found = keras_compat.saveables(model)
-            plan = self._plan = _Plan(model, found, fingerprint.of(found))
+            is_settled = all(_is_settled_by_fingerprint(entry.target) for entry in found)
+            plan = self._plan = _Plan(model, found, fingerprint.of(found), is_settled)
         return plan
 
     def _config(self, plan: _Plan) -> str:
@@ -91,7 +93,7 @@ class Snapshotter:
         depend on nothing that the fingerprint does not hold; the compile part at every save, as
         learning rates change.
         """
-        if not all(_is_settled_by_fingerprint(entry.target) for entry in plan.saveables):
+        if not plan.is_settled:
             return keras_compat.dumps(keras_compat.serialize(plan.model))
         if plan.config is None:
             config = keras_compat.serialize(plan.model)
@@ -120,10 +122,13 @@ def _specs(
 def _is_settled_by_fingerprint(target: Any) -> bool:
     """Tell whether a fingerprint holds all that an object's config depends on.
 
-    Of the function in a Lambda the config holds the code and what it closes over.
+    Of a lambda the config holds the code and what it closes over, of a module of PyTorch all of it.
     """
-    stock = type(target).__module__.startswith("keras.")
-    return stock and not isinstance(target, keras.layers.Lambda)
+    attributes = vars(target)
+    stock = type(target).__module__.startswith("keras.") and "get_config" not in attributes
+    if not stock or isinstance(target, keras.layers.Lambda | keras.layers.TorchModuleWrapper):
+        return False
+    return not any(getattr(value, "__name__", "") == "<lambda>" for value in attributes.values())
 
 
 def _compile_config(model: Any) -> Any:

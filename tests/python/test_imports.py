@@ -40,7 +40,7 @@ PURE = LAYERS["words everybody uses"] + LAYERS["decisions: pure, no Keras, no di
 
 # Longer than a module should be: the callback wires seventeen parts and documents every argument;
 # the seam to Keras does not come apart.
-LONG = {"callback": 490, "keras_compat": 425}
+LONG = {"callback": 490, "keras_compat": 440}
 
 
 def tree_of(module):

@@ -208,7 +208,63 @@ class Slotted(keras.regularizers.Regularizer):
         return {"settings": self.settings}
 
 
-def changed_in_place(model, change):
+@keras.saving.register_keras_serializable("tests")
+class Weighted(keras.regularizers.Regularizer):
+    """A regularizer with a large array among its settings, of which `repr` shows a few figures."""
+
+    asked = 0
+
+    def __init__(self, weights):
+        self.weights = np.asarray(weights)
+
+    def __call__(self, x):
+        return keras.ops.sum(x) * float(self.weights.sum())
+
+    def get_config(self):
+        Weighted.asked += 1
+        return {"weights": self.weights}
+
+
+def test_a_save_of_weights_asks_no_regularizer_for_its_config(tmp_path, saver):
+    """The config of an initializer or a regularizer may hold a whole matrix, as a list."""
+    regularizer = Weighted(np.zeros(5000))
+    dense = keras.layers.Dense(4, kernel_regularizer=regularizer)
+    model = trained(sequential(dense, keras.layers.Dense(1)))
+    before = Weighted.asked
+    for _ in range(2):
+        assert save_ours(saver, model, tmp_path / "m.weights.h5")
+    assert Weighted.asked == before
+
+
+def test_a_layer_may_hold_a_container_that_holds_itself(tmp_path, saver):
+    dense = keras.layers.Dense(4)
+    dense.table = {"mine": {}}
+    dense.table["mine"]["all"] = dense.table
+    model = trained(sequential(dense, keras.layers.Dense(1)))
+    for _ in range(2):
+        assert save_ours(saver, model, tmp_path / "ours.keras")
+    save_theirs(model, tmp_path / "theirs.keras")
+    assert_same_file(tmp_path / "ours.keras", tmp_path / "theirs.keras")
+
+
+def test_a_module_of_pytorch_is_in_each_file_as_it_is_then(tmp_path, saver, backend):
+    if backend != "torch":
+        pytest.skip("a module of PyTorch needs its backend")
+    import torch
+
+    dropout = torch.nn.Dropout(0.1)
+    wrapped = keras.layers.TorchModuleWrapper(torch.nn.Sequential(torch.nn.Linear(3, 4), dropout))
+    model = keras.Sequential([wrapped])
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((4, 3), "float32"), np.zeros((4, 4), "float32"), verbose=0)
+    for rate in (0.1, 0.9):
+        dropout.p = rate
+        assert save_ours(saver, model, tmp_path / "m.keras")
+        loaded = keras.saving.load_model(tmp_path / "m.keras", safe_mode=False)
+        assert loaded.layers[0].module[1].p == rate
+
+
+def change_in_place(model, factor, change):
     layer = model.layers[0]
     if change == "nested settings":
         layer.kernel_regularizer.settings["deep"]["strength"] = 0.5
@@ -217,30 +273,35 @@ def changed_in_place(model, change):
         layer.bias_initializer = keras.initializers.Ones()
     elif change == "the large array of a setting":
         model.layers[1].input_mean[3] = 5.0
+    elif change == "the large array of a regularizer":
+        layer.bias_regularizer.weights[2500] += 1e-10
     else:
-        model.layers[2].factor["value"] = 3.0
+        factor["value"] = 3.0
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
 @pytest.mark.parametrize(
     "change",
     [
         *("nested settings", "another object at the same address"),
-        *("the large array of a setting", "what a function closes over"),
+        *("the large array of a setting", "the large array of a regularizer"),
+        *("what a function closes over", "what an activation closes over"),
     ],
 )
 def test_what_is_changed_in_place_is_in_the_second_file(tmp_path, saver, change):
     factor = {"value": 2.0}
     function = keras.layers.Lambda(lambda x: x * factor["value"])
-    function.factor = factor
+    activation = (lambda x: x * factor["value"]) if "activation" in change else None
+    regularizers = {"kernel_regularizer": Slotted(), "bias_regularizer": Weighted(np.zeros(5000))}
     layers = [
-        keras.layers.Dense(80, kernel_regularizer=Slotted(), bias_initializer="zeros"),
+        keras.layers.Dense(80, activation, bias_initializer="zeros", **regularizers),
         keras.layers.Normalization(mean=np.zeros(80), variance=np.ones(80)),
         *([function] if "function" in change else []),
     ]
     model = trained(sequential(*layers, keras.layers.Dense(1)))
     ours, theirs = tmp_path / "ours.keras", tmp_path / "theirs.keras"
     save_ours(saver, model, ours)
-    changed_in_place(model, change)
+    change_in_place(model, factor, change)
     assert save_ours(saver, model, ours)
     save_theirs(model, theirs)
     assert_same_file(ours, theirs)
