@@ -58,7 +58,28 @@ class BackgroundWriter:
         self.wait_for_room()
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, thread_name_prefix="kerascheckpoint")
-        future = self._executor.submit(job)
+        self._note(self._executor.submit(job), done)
+
+    def run_here(
+        self, job: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run a job on the calling thread, behind all that were accepted before.
+
+        Args:
+            job: What to run.
+            done: Called by `settle`, in its turn.
+        """
+        self.drain()
+        future: Future[None] = Future()
+        try:
+            job()
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(None)
+        self._note(future, done)
+
+    def _note(self, future: "Future[None]", done: Callable[[BaseException | None], None]) -> None:
         _open[future] = None
         self._jobs.append((future, done))
 
@@ -71,23 +92,15 @@ class BackgroundWriter:
         """Hand back the outcome of each finished job, in order, on the calling thread.
 
         Raises:
-            Exception: What the first `done` raised; the others' errors become warnings.
+            Exception: What a `done` raised; the outcomes behind it wait for the next call.
         """
         if wait_for_all:
             self.drain()
         self._forget_parent()
-        raised: list[Exception] = []
         while self._jobs and self._jobs[0][0].done():
             future, done = self._jobs.popleft()
             _open.pop(future, None)
-            try:
-                done(future.exception())
-            except Exception as error:
-                raised.append(error)
-        for later in raised[1:]:
-            warn(str(later))
-        if raised:
-            raise raised[0]
+            done(future.exception())
 
     def _forget_parent(self) -> None:
         """After a fork: the thread and its jobs belong to the parent process."""

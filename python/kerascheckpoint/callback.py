@@ -164,7 +164,8 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """Block until every file that was accepted for the background is durable.
 
         Raises:
-            CheckpointWriteError: If one could not be written (with `on_save_error="raise"`).
+            CheckpointWriteError: If one could not be written (with `on_save_error="raise"`); if
+                another could not be either, the next call says that.
         """
         self._saver.settle(wait_for_all=True)
 

@@ -59,8 +59,8 @@ class Saver:
                 raise UnknownKerasError("the legacy format is Keras' own")
             content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
         except UnknownKerasError:
-            self._writer.drain()
-            _attempt(lambda: _save_by_keras(model, path, fields, self._root), done)
+            run_here = self._writer.run_here if self._on_background else _attempt
+            run_here(lambda: _save_by_keras(model, path, fields, self._root), done)
             return
         if not self._on_background:
             _attempt(lambda: self._write(path, content, fields), done)

@@ -13,7 +13,7 @@ import threading
 import pytest
 
 import training
-from kerascheckpoint import CheckpointWarning, background, notify, verify_checkpoint
+from kerascheckpoint import background, notify, verify_checkpoint
 from kerascheckpoint.background import BackgroundWriter
 
 
@@ -126,19 +126,32 @@ def test_a_failure_is_raised_by_the_next_look_and_the_others_still_run(jobs):
     with pytest.raises(OSError, match="mine"):
         jobs.writer.settle(wait_for_all=True)
     assert jobs.ran == ["a", "b"]
+    jobs.writer.settle()
     assert [name for name, _ in jobs.reported] == ["a", "b"]
+
+
+def test_of_several_failures_each_is_raised(jobs):
+    """The second is not swallowed by the first, and keeps its place behind it."""
+    jobs.submit("a", error=OSError("first"))
+    jobs.submit("b", error=OSError("second"))
+    with pytest.raises(OSError, match="first"):
+        jobs.writer.settle(wait_for_all=True)
+    with pytest.raises(OSError, match="second"):
+        jobs.writer.settle()
     jobs.writer.settle(wait_for_all=True)
 
 
-def test_of_several_failures_each_is_said(jobs):
-    """The first is raised; the second is not swallowed by it."""
-    jobs.submit("a", error=OSError("first"))
-    jobs.submit("b", error=OSError("second"))
-    with (
-        pytest.warns(CheckpointWarning, match="second"),
-        pytest.raises(OSError, match="first"),
-    ):
-        jobs.writer.settle(wait_for_all=True)
+def test_what_runs_on_this_thread_keeps_its_turn(jobs, event):
+    """A save that only Keras can write waits for those before it, and is reported behind them."""
+    jobs.submit("a", error=OSError("mine"), until=event)
+    threading.Timer(0.1, event.set).start()
+    here = []
+    jobs.writer.run_here(lambda: here.append(list(jobs.ran)), here.append)
+    assert here == [["a"]]
+    with pytest.raises(OSError, match="mine"):
+        jobs.writer.settle()
+    jobs.writer.settle()
+    assert here == [["a"], None]
 
 
 def test_a_copy_and_a_pickle_begin_anew(jobs, event):

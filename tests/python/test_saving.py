@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import threading
+import time
 import weakref
 
 import keras
@@ -22,7 +23,9 @@ from kerascheckpoint import (
     CheckpointWriteError,
     ModelCheckpoint,
     list_checkpoints,
+    notify,
     verify_checkpoint,
+    warm_memory,
 )
 from kerascheckpoint.saving import Saver
 
@@ -186,6 +189,109 @@ def test_several_saves_in_a_row_stay_apart(tmp_path):
         assert values == {number}
 
 
+@pytest.fixture
+def memories(monkeypatch):
+    """Return weak references to all memory that copies were given."""
+    given = []
+    make = warm_memory.aligned_memory
+
+    def note(size):
+        memory = make(size)
+        given.append(weakref.ref(memory))
+        return memory
+
+    monkeypatch.setattr(warm_memory, "aligned_memory", note)
+    return given
+
+
+def test_one_memory_serves_all_saves_of_a_fit_and_is_free_after_it(memories, tmp_path):
+    """Fresh memory costs several times the copy; the next program may need what is kept."""
+    wide = layers.Dense(100_000)  # more than 1 MB
+    model = keras.Sequential([keras.Input((3,)), wide, layers.Dense(1)])
+    model.compile("sgd", "mse")
+    saving = saver(tmp_path / "{epoch}.keras")
+    alive = []
+
+    def look(epoch, logs):
+        saving.wait()
+        alive.append([memory() is not None for memory in memories])
+
+    looking = keras.callbacks.LambdaCallback(on_epoch_end=look)
+    training.train(model, saving, looking, epochs=3)
+    assert alive == [[True]] * 3
+    gc.collect()
+    assert [memory() for memory in memories] == [None]
+
+
+@keras.saving.register_keras_serializable("saving")
+class Odd(layers.Dense):
+    """From some time on, stores in a way that only Keras' own saving serves."""
+
+    is_odd = False
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        if self.is_odd:
+            store.h5_file.attrs["note"] = "kept"
+
+
+def test_a_save_by_keras_keeps_its_place_behind_those_before_it(hold, tmp_path, capsys):
+    """Else retention would take the older file for the newest, and delete the newer one."""
+    layer = Odd(1)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    model.compile("sgd", "mse")
+    saving = saver(tmp_path / "{epoch}.keras", keep_last=1, verbose=1)
+    holding = hold(saving)
+
+    class BecomeOdd(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                layer.is_odd = True
+                threading.Timer(0.1, holding.release).start()
+
+    losses = training.Script(loss=[2.0, 1.0])  # the best file would be kept as well
+    training.train(model, losses, holding, BecomeOdd(), saving, epochs=2)
+    assert training.names_in(tmp_path) == ["2.keras"]
+    assert saving.last_filepath == str(tmp_path / "2.keras")
+    said = capsys.readouterr().out
+    assert said.index("Epoch 1: finished") < said.index("Epoch 2: finished")
+
+
+class Counting(layers.Dense):
+    """Counts how often its state was taken."""
+
+    taken = 0
+
+    def save_own_variables(self, store):
+        self.taken += 1
+        super().save_own_variables(store)
+
+
+def test_the_state_of_a_third_save_is_taken_when_there_is_room_for_it(tmp_path):
+    """Two states on their way and one being trained: never a third copy."""
+    layer = Counting(1)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    saver, event = Saver(on_background=True), threading.Event()
+    when_full = []
+
+    def told(text):
+        when_full.append(layer.taken)
+        event.set()
+
+    saver._writer.submit(event.wait, lambda error: None)
+    saver._writer.submit(event.wait, lambda error: None)
+    notify.set_warning_handler(told)
+    try:
+        path = str(tmp_path / "m.weights.h5")
+        saver.save(model, path, small_files.FIELDS, lambda error: None)
+    finally:
+        notify.set_warning_handler(None)
+        event.set()
+        saver.settle(wait_for_all=True)
+    assert when_full == [0]
+    assert layer.taken == 1
+
+
 def in_the_way(place):
     """Put a file where a directory was."""
     place.rmdir()
@@ -193,7 +299,7 @@ def in_the_way(place):
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["in the middle", "the last one"])
-def test_a_failed_write_ends_training_at_the_next_event(last, hold, shared_model, tmp_path):
+def test_a_failed_write_ends_training_at_the_next_event(last, shared_model, tmp_path):
     """The user hears of it while something can still be done, at the latest when `fit` ends."""
     place = tmp_path / "place"
     saving = saver(place / "{epoch}.keras")
@@ -274,12 +380,21 @@ def test_retention_deletes_only_when_the_newer_file_is_durable(hold, shared_mode
     assert training.names_in(tmp_path) == ["2.keras"]
 
 
-def test_fit_returns_when_every_file_is_there(hold, shared_model, tmp_path):
-    """The next line of the script may load the file."""
-    saving = saver(tmp_path / "{epoch}.keras")
-    training.train(shared_model, saving, epochs=4)
-    assert training.names_in(tmp_path) == [f"{epoch}.keras" for epoch in (1, 2, 3, 4)]
-    assert saving.last_filepath == str(tmp_path / "4.keras")
+@pytest.mark.parametrize("save_freq", ["epoch", 1000], ids=["of an epoch", "of the end"])
+def test_fit_returns_when_every_file_is_there(save_freq, shared_model, tmp_path, monkeypatch):
+    """The next line of the script may load the file, however slow the disk is."""
+    saving = saver(tmp_path / "{epoch}.keras", save_freq=save_freq)
+    write = saving._saver._write
+
+    def write_slowly(*arguments):
+        time.sleep(0.2)
+        write(*arguments)
+
+    monkeypatch.setattr(saving._saver, "_write", write_slowly)
+    training.train(shared_model, saving, epochs=2)
+    epochs = (1, 2) if save_freq == "epoch" else (2,)
+    assert training.names_in(tmp_path) == [f"{epoch}.keras" for epoch in epochs]
+    assert saving.last_filepath == str(tmp_path / "2.keras")
 
 
 def test_what_was_accepted_before_fit_raised_is_finished_by_wait(hold, shared_model, tmp_path):
