@@ -16,25 +16,15 @@ finish_writing_at_exit <- function() {
 # Python's own farewell is not heard under R, so what it would say is said here:
 # which files failed that nobody has asked about.
 end_session <- function() {
-  finish_writing()
   try(core("background")$`report_failures`(), silent = TRUE)
 }
 
 # Also before files are looked at: what a failed `fit()` of keras3 left behind is
 # then complete.
 finish_writing <- function() {
-  if (!isTRUE(background$registered)) {
-    return(invisible())
+  if (isTRUE(background$registered)) {
+    core("background")$wait_all()
   }
-  tryCatch(
-    core("background")$wait_all(),
-    error = function(error) {
-      rlang::warn(
-        c("A checkpoint could not be written in the background.", x = conditionMessage(error)),
-        class = "kerascheckpoint_warning"
-      )
-    }
-  )
   invisible()
 }
 
