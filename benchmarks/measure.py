@@ -83,16 +83,15 @@ def state_bytes(model: Any) -> int:
 
 def measure_saves(model: Any, directory: str, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each kind of save, one figure a round; the first is the first save."""
-    import keras
     import numpy as np
 
+    from kerascheckpoint import views
     from kerascheckpoint.saving import Saver
 
-    keras.saving.serialize_keras_object(model)  # imports TensorFlow, once in a process
     source = np.ones(state_bytes(model), np.uint8)
     target = source.copy()
     variables = [*model.variables, *model.optimizer.variables]
-    arrays = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    arrays = list(views.of({variable.path: variable for variable in variables}).values())
     copies = [array.copy() for array in arrays]
     # A callback writes one format, so each has a saver of its own, which keeps its layout.
     now = {suffix: Saver(on_background=False) for suffix in (".weights.h5", ".keras")}
@@ -106,8 +105,8 @@ def measure_saves(model: Any, directory: str, rounds: int) -> dict[str, list[flo
 
     actions: dict[str, Callable[[], Any]] = {
         "raw write + fsync": lambda: write_raw(path("raw"), source),
-        "memcpy": lambda: np.copyto(target, source),
-        "memcpy, array by array": lambda: list(map(np.copyto, copies, arrays)),
+        "memcpy of one block": lambda: np.copyto(target, source),
+        "memcpy of the state": lambda: list(map(np.copyto, copies, arrays)),
         "ours .weights.h5": lambda: save(now, "o", ".weights.h5"),
         "ours .keras": lambda: save(now, "o", ".keras"),
         "Keras .weights.h5": lambda: model.save_weights(path("k.weights.h5")),

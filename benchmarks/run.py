@@ -54,7 +54,7 @@ def measure(backend: str, options: argparse.Namespace) -> dict[str, Any]:
 def show_saves(backend: str, kind: str, result: dict[str, Any]) -> None:
     """Print the times of single saves: median from the second on, and the first."""
     saves = {name: statistics.median(times[1:]) for name, times in result["saves"].items()}
-    references = ("raw write + fsync", "memcpy", "Keras .weights.h5", "Keras .keras")
+    references = ("raw write + fsync", "memcpy of the state", "Keras .weights.h5", "Keras .keras")
     size = f"{result['bytes'] / 1e6:.0f} MB in {result['arrays']} arrays"
     table = Table(title=f"{backend}, {kind}: {size}; one save", title_justify="left")
     table.add_column("", no_wrap=True)
