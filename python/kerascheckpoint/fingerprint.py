@@ -1,7 +1,7 @@
 """What the structure and the config of a model depend on, cheap to take and to compare."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,30 +41,33 @@ class _Marks:
         self._entered: dict[int, int] = {}
 
     def enter(self, container: Collection[Any]) -> bool:
-        """Mark a container; tell whether what it holds is to follow: once, it may hold itself."""
-        number = self._entered.get(id(container))
-        if number is not None:
-            self.add(("container", number))
-            return False
-        self._entered[id(container)] = len(self._entered)
-        self.add(len(container))
-        return True
+        """Mark a container by its number; tell whether it is a new one: it may hold itself."""
+        next_number = len(self._entered)
+        number = self._entered.setdefault(id(container), next_number)
+        self.add(number)
+        return number == next_number
 
 
-class _Ways(dict[type, Callable[[Any, _Marks], object]]):
+_Way = Callable[[Any, _Marks], object]
+
+
+class _Ways(dict[type, _Way | None]):
     """How to mark a value, by its class; found out when the first one of that class is met."""
 
-    def __missing__(self, cls: type) -> Callable[[Any, _Marks], object]:
+    def __missing__(self, cls: type) -> _Way | None:
         return self.setdefault(cls, _way_for(cls))
 
 
 _WAYS = _Ways()
 
 
-def _way_for(cls: type) -> Callable[[Any, _Marks], object]:
-    """Return how to mark a value of class `cls`."""
+def _way_for(cls: type) -> _Way | None:
+    """Return how to mark a value of class `cls`; `None` if it is its own mark.
+
+    The identity of an object cannot pass to another one as long as it is held here.
+    """
     if issubclass(cls, keras_compat.saveable_type()):
-        return _mark_itself
+        return None
     if issubclass(cls, np.ndarray):
         return _mark_array
     if issubclass(cls, dict):
@@ -73,13 +76,8 @@ def _way_for(cls: type) -> Callable[[Any, _Marks], object]:
         return _mark_items
     if hasattr(cls, "get_config"):
         has_slots = any(vars(base).get("__slots__") for base in cls.__mro__)
-        return _mark_config if has_slots else _mark_settings
-    return _mark_itself
-
-
-def _mark_itself(value: Any, marks: _Marks) -> None:
-    """Mark a value, or an object, whose identity no other can take as long as it is held here."""
-    marks.add(value)
+        return _mark_settings if cls.__dictoffset__ and not has_slots else _mark_config
+    return None
 
 
 def _mark_array(value: np.ndarray[Any, Any], marks: _Marks) -> None:
@@ -88,18 +86,27 @@ def _mark_array(value: np.ndarray[Any, Any], marks: _Marks) -> None:
     marks.add((value.shape, value.dtype, crc32(content)))
 
 
-def _mark_dict(value: dict[Any, Any], marks: _Marks) -> None:
-    if marks.enter(value):
-        for name, item in value.items():
-            if name not in keras_compat.PASSING:
-                marks.add(name)
-                _WAYS[type(item)](item, marks)
+def _mark_dict(value: Mapping[Any, Any], marks: _Marks) -> None:
+    marks.add(len(value))
+    if value and marks.enter(value):
+        names = [name for name in value if name not in keras_compat.PASSING]
+        marks.add(names)
+        _mark_each([value[name] for name in names], marks)
 
 
 def _mark_items(value: Collection[Any], marks: _Marks) -> None:
-    if marks.enter(value):
-        for item in value:
-            _WAYS[type(item)](item, marks)
+    marks.add(len(value))
+    if value and marks.enter(value):
+        _mark_each(value, marks)
+
+
+def _mark_each(values: Iterable[Any], marks: _Marks) -> None:
+    for value in values:
+        way = _WAYS[type(value)]
+        if way is None:
+            marks.add(value)
+        else:
+            way(value, marks)
 
 
 def _mark_settings(value: Any, marks: _Marks) -> None:
