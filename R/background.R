@@ -19,7 +19,7 @@ end_session <- function() {
   try(core("background")$`report_failures`(), silent = TRUE)
 }
 
-# Also before files are looked at: what a failed `fit()` of keras3 left behind is
+# Before files are looked at: what a failed `fit()` of keras3 left behind is
 # then complete.
 finish_writing <- function() {
   if (isTRUE(background$registered)) {
