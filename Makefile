@@ -31,6 +31,7 @@ test: lint test-python test-r check ## everything that must pass
 lint: setup ## style and types: ruff, mypy, lintr
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy --strict python/kerascheckpoint
 	Rscript tools/lint.R
 

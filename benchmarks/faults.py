@@ -23,8 +23,8 @@ PATHS = [str(ROOT / "python"), str(ROOT / "tests" / "python")]
 sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
 
-import faults_support as faults  # noqa: E402
-import small_files  # noqa: E402
+from support import faults_support as faults  # noqa: E402
+from support import small_files  # noqa: E402
 
 # A few small arrays and a large one, so that kills find every part of a save.
 ARRAYS = {
@@ -47,7 +47,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
         for fault, kind in ((f, k) for f in faults.FAULTS for k in small_files.SUFFIXES):
             status.update(f"{fault} {kind}")
-            outcome = _attempt(fault, kind, directory, options)
+            outcome = _run_and_report(fault, kind, directory, options)
             attempts, losses = outcome.attempts, len(outcome.lost)
             counts = map(str, (attempts, attempts - losses, losses))
             table.add_row(
@@ -62,7 +62,7 @@ def main() -> int:
     return 1 if lost else 0
 
 
-def _attempt(
+def _run_and_report(
     fault: str, kind: str, directory: str, options: argparse.Namespace
 ) -> "faults.Outcome":
     sample = os.path.join(directory, f"model{kind}")

@@ -76,22 +76,23 @@ def build(kind: str, megabytes: int) -> tuple[Any, Any]:
 
 def state_bytes(model: Any) -> int:
     """Return the bytes of weights and optimizer state."""
-    from kerascheckpoint import keras_compat
 
-    return keras_compat.state_size(model)
+    from kerascheckpoint.training.preflight import state_size
+
+    return state_size(model)
 
 
 def measure_saves(model: Any, directory: str, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each kind of save, one figure a round; the first is the first save."""
     import numpy as np
 
-    from kerascheckpoint import views
+    from kerascheckpoint.backends.arrays import numpy_views
     from kerascheckpoint.saving import Saver
 
     source = np.ones(state_bytes(model), np.uint8)
     target = source.copy()
     variables = [*model.variables, *model.optimizer.variables]
-    arrays = list(views.of({variable.path: variable for variable in variables}).values())
+    arrays = list(numpy_views({variable.path: variable for variable in variables}).values())
     copies = [array.copy() for array in arrays]
     # A callback writes one format, so each has a saver of its own, which keeps its layout.
     now = {suffix: Saver(on_background=False) for suffix in (".weights.h5", ".keras")}

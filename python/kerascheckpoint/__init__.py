@@ -64,7 +64,7 @@ def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> Checkpoint
         CheckpointCorruptError: If the file is damaged.
         CheckpointMismatchError: If the model differs; the text names the first difference.
     """
-    from .restore import restore
+    from .restore.model import restore
 
     return restore(model, path)
 

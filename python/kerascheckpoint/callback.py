@@ -11,29 +11,32 @@ from typing import Any
 
 import keras
 
-from . import (
-    arguments,
-    decision,
-    keras_compat,
-    monitor,
-    preflight,
-    reader,
-    save_policy,
-    training_state,
-)
+from .backends.processes import is_first_process
 from .checkpoint_info import Reason
-from .decision import Decision
-from .deletion import RunFiles
 from .errors import CheckpointNameError
-from .file_template import FileTemplate, check_suffix
+from .formats.keras_file import reader
 from .interrupt import InterruptWatch
-from .monitor import Reading
+from .keras_seam.fit_control import (
+    BATCH_END_NAMES_FIRST,
+    DRAWS_BEFORE_BATCH_BEGINS,
+    forget_start,
+    is_fitting,
+    start_at_epoch,
+)
+from .keras_seam.metrics import metric_direction, print_message
 from .notify import Once, warn
-from .ranking import Ranking
-from .resume import Resumption, do_nothing
-from .retention import KeptFile, Retention
-from .run import Run
+from .policies import arguments, frequency, monitor, save_decision
+from .policies.best_value import BestTracker
+from .policies.file_template import FileTemplate, check_suffix
+from .policies.monitor import MonitoredValue
+from .policies.retention import KeptFile, Retention
+from .policies.save_decision import Decision
 from .saving import Saver
+from .training import fit_group, preflight, record_fields
+from .training.preflight import state_size
+from .training.resume import ResumePoint, do_nothing
+from .training.run import Run
+from .training.run_files import RunFiles
 
 
 class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -118,7 +121,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.resume = arguments.flag("resume", resume)
         self.save_on_interrupt = arguments.flag("save_on_interrupt", save_on_interrupt)
         self.on_save_error = arguments.choice("on_save_error", on_save_error, ("raise", "warn"))
-        self._policy = save_policy.from_save_freq(save_freq)
+        self._policy = frequency.from_save_freq(save_freq)
         check_suffix(self._template, self.save_weights_only)
         if self._template.only_path is not None and os.path.isdir(self._template.only_path):
             raise IsADirectoryError(
@@ -136,7 +139,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._watch = InterruptWatch()
         self._once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
-        self._resumption: Resumption | None = None
+        self._resumption: ResumePoint | None = None
         self._end_skipping: Callable[[], None] = do_nothing
         self._forget_best()
         self._begin_run()
@@ -180,27 +183,27 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
             self._forget_best()
             self._model_of_best = weakref.ref(model)
         self._begin_run()
-        self._run.in_fit = keras_compat.is_fitting(model, sys._getframe(1))
+        self._run.in_fit = is_fitting(model, sys._getframe(1))
         self._run.span = int(getattr(model, "steps_per_execution", 1) or 1)
-        preflight.enter(self)
+        fit_group.register(self)
         if self._writes:
             self._check_target()
-            preflight.warn_of_twins(self)
+            fit_group.warn_of_shared_path(self)
         if self.resume:
-            self._take_up(Resumption.find(self._template))
+            self._resume_from(ResumePoint.find(self._template))
         if self.save_on_interrupt:
             self._watch.begin(model, in_fit=self._run.in_fit)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count; in the first epoch of a resumed run, skip what is done."""
-        self._arrive()
+        self._begin_event()
         self._run.progress.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count, where nothing needs the ends of batches."""
-        self._arrive()
+        self._begin_event()
         if not self._needs_batches:
-            is_drawn = keras_compat.DRAWS_BEFORE_BATCH_BEGINS
+            is_drawn = DRAWS_BEFORE_BATCH_BEGINS
             self._run.progress.begin_batch(batch, self._run.span, is_drawn=is_drawn)
 
     @property
@@ -214,7 +217,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""
         self._end_skipping()
-        self._arrive()
+        self._begin_event()
         if self._run.is_interrupted:
             return
         self._run.end_epoch(epoch, logs or {})
@@ -228,7 +231,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """Save what is not saved yet, finish every write and leave no trace."""
         self._watch.end()
         self._end_skipping()
-        preflight.leave(self)
+        fit_group.unregister(self)
         if self._resumption is not None:
             self._nothing_to_do(self._resumption)
         try:
@@ -242,7 +245,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     # The parts of an event ----------------------------------------------------------------------
 
-    def _arrive(self) -> None:
+    def _begin_event(self) -> None:
         """Begin an event: report finished saves; after a resume, the first one is its end."""
         self._saver.settle()
         if self._resumption is not None:
@@ -253,21 +256,21 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def _writes(self) -> bool:
         """Whether this process is the one of a distributed training that writes."""
         if self._run.writes is None:
-            self._run.writes = keras_compat.is_first_process(self.model)
+            self._run.writes = is_first_process(self.model)
         return self._run.writes
 
     def _check_target(self) -> None:
         self._run.is_checked = True
-        preflight.check_target(self._template, keras_compat.state_size(self.model))
+        preflight.check_target(self._template, state_size(self.model))
 
     @property
     def _needs_batches(self) -> bool:
         return self._policy.needs_batches or self.save_on_interrupt or not self._run.in_fit
 
     def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._arrive()
+        self._begin_event()
         run, progress = self._run, self._run.progress
-        names_first = keras_compat.BATCH_END_NAMES_FIRST and run.in_fit
+        names_first = BATCH_END_NAMES_FIRST and run.in_fit
         progress.end_batch(batch + run.span - 1 if names_first else batch)
         if progress.batch <= run.skipped_until or run.is_interrupted:
             return
@@ -292,19 +295,21 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _forget_best(self) -> None:
         direction = monitor.direction_of_mode(self.mode)
-        self._ranking = Ranking(direction, self.min_delta, self.initial_value_threshold)
+        self._ranking = BestTracker(direction, self.min_delta, self.initial_value_threshold)
 
-    def _take_up(self, own: Resumption | None) -> None:
+    def _resume_from(self, own: ResumePoint | None) -> None:
         """Continue an earlier run: its best value, its files and its state.
 
         Of several callbacks of one `fit` the one with the newest file restores; the others count on
         from there.
         """
-        companions = [other for other in preflight.companions(self) if other.resume]
-        leader = next((other for other in companions if other._resumption), None)
+        callbacks_of_same_fit = [
+            other for other in fit_group.callbacks_of_same_fit(self) if other.resume
+        ]
+        leader = next((other for other in callbacks_of_same_fit if other._resumption), None)
         if own is not None and (leader is None or own.is_newer_than(leader._resumption)):
             own.restore(self.model)
-            for callback in (self, *companions):
+            for callback in (self, *callbacks_of_same_fit):
                 callback._follow(own)
             self._resumption = own
             self._say(
@@ -312,19 +317,19 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
                 f"{own.info.path}; an initial_epoch given to fit is not used"
             )
             if self._run.in_fit:
-                keras_compat.start_at_epoch(self.model, own.info.epoch or 0)
+                start_at_epoch(self.model, own.info.epoch or 0)
         elif leader is not None:
             self._follow(leader._resumption)
         if own is not None:
-            self._know_files(own)
+            self._load_run_files(own)
 
-    def _follow(self, resumption: Resumption) -> None:
+    def _follow(self, resumption: ResumePoint) -> None:
         """Count on from where the run was that this `fit` continues."""
         self._resumption = None
         self._run.continue_from(resumption.record)
         self._policy.start(resumption.info.step or 0, time.monotonic())
 
-    def _know_files(self, resumption: Resumption) -> None:
+    def _load_run_files(self, resumption: ResumePoint) -> None:
         """Take over the best value and the files of the run before."""
         info = resumption.info
         if info.monitor == self.monitor and self._ranking.direction is None:
@@ -337,9 +342,9 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         files = resumption.kept_files(self.monitor, self._template.name)
         self._run.files = RunFiles(self._retention, files)
 
-    def _nothing_to_do(self, resumption: Resumption) -> None:
+    def _nothing_to_do(self, resumption: ResumePoint) -> None:
         self._resumption = None
-        keras_compat.forget_start(self.model)
+        forget_start(self.model)
         resumption.restore_history(self.model)
         warn(f"{resumption.info.path} has {resumption.info.epoch} epochs already: nothing to train")
 
@@ -348,7 +353,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if self._ranking.direction is not None:
             return
         name = self.monitor.removeprefix("val_")
-        known = keras_compat.metric_direction(self.model, name)
+        known = metric_direction(self.model, name)
         self._ranking.direction = known or monitor.direction_of_name(self.monitor)
         if self._ranking.direction is None and self._needs_ranking and has_values:
             self._ranking.direction = "min"
@@ -368,11 +373,11 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         logs = logs or {}
         path = self._path(reason, logs, epoch_done)
         cut_short = reason == "interrupt" and not epoch_done
-        reading = Reading(None, "absent") if cut_short else monitor.read(logs, self.monitor)
+        reading = MonitoredValue(None, "absent") if cut_short else monitor.read(logs, self.monitor)
         self._find_direction(reading.value is not None)
         if self._needs_ranking and not cut_short:
-            decision.explain(reading, self.monitor, logs, self._once)
-        verdict = decision.decide(
+            save_decision.explain(reading, self.monitor, logs, self._once)
+        verdict = save_decision.decide(
             reading,
             self._ranking,
             best_only=self.save_best_only,
@@ -423,13 +428,13 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         else:
             self._say(f"\nEpoch {shown}: saving model to {path}")
         best = verdict.value if verdict.is_best else None
-        fields = training_state.fields(
+        fields = record_fields.fields(
             self.model,
             self._run,
             logs,
             reason=reason,
             epoch_done=epoch_done,
-            ranked=decision.fields(verdict, self._ranking, self.monitor, path),
+            ranked=save_decision.fields(verdict, self._ranking, self.monitor, path),
             template=self._template.name,
         )
         is_open = True
@@ -480,7 +485,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _say(self, text: str) -> None:
         if self.verbose > 0:
-            keras_compat.print_message(text)
+            print_message(text)
 
 
 def _number(value: float | None) -> str:

@@ -3,15 +3,16 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from . import reader
 from .checkpoint_info import CheckpointInfo
-from .commit import is_temporary
 from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
-from .file_template import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, FileTemplate, suffix_of
-from .monitor import Direction, direction_of_name, is_improvement
+from .file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from .formats.keras_file import reader
+from .formats.keras_file.weights_member import ForeignFileError
 from .notify import warn
+from .policies.file_template import FileTemplate
+from .policies.monitor import Direction, direction_of_name, is_improvement
+from .storage.listing import files_below, files_in
 from .verify import verify_checkpoint
-from .weights import NoKerasFileError
 
 
 def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]:
@@ -48,7 +49,7 @@ def _read_all(paths: Iterable[str], *, refuse_newer: bool = False) -> list[Check
             infos.append(reader.read_info(path))
         except CheckpointNotFoundError:
             pass  # removed since the directory was read
-        except NoKerasFileError:
+        except ForeignFileError:
             pass  # an .h5 of somebody else's
         except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
             if refuse_newer and isinstance(error, CheckpointSchemaError):
@@ -66,7 +67,7 @@ def latest_checkpoint(filepath: "str | os.PathLike[str]") -> CheckpointInfo | No
     Args:
         filepath: A directory, a template or one file, as for `list_checkpoints`.
     """
-    return first_whole(reversed(list_checkpoints(filepath)))
+    return first_valid(reversed(list_checkpoints(filepath)))
 
 
 def best_checkpoint(
@@ -104,10 +105,10 @@ def best_checkpoint(
         raise ValueError(
             f"whether less or more of {monitor!r} is better is not known: pass mode='min' or 'max'."
         )
-    return first_whole(ranked([i for i in infos if i.path in values], values, direction))
+    return first_valid(ranked([i for i in infos if i.path in values], values, direction))
 
 
-def first_whole(infos: Iterable[CheckpointInfo]) -> CheckpointInfo | None:
+def first_valid(infos: Iterable[CheckpointInfo]) -> CheckpointInfo | None:
     """Return the first checkpoint whose file is undamaged; warn of those before it."""
     for info in infos:
         try:
@@ -139,34 +140,12 @@ def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
     text = os.path.abspath(os.path.expanduser(os.fspath(filepath)))
     if os.path.isdir(text):
         suffixes = (MODEL_SUFFIX, WEIGHTS_SUFFIX, LEGACY_SUFFIX)
-        return [path for path in _files_in(text) if path.endswith(suffixes)]
+        return [path for path in files_in(text) if path.endswith(suffixes)]
     if os.path.isfile(text):
         return [text]
     return _paths_of(FileTemplate.parse(filepath))
 
 
 def _paths_of(template: FileTemplate) -> list[str]:
-    paths = _files_below(template.directory, template.levels)
+    paths = files_below(template.directory, template.levels)
     return [path for path in paths if template.matches(path)]
-
-
-def _files_below(directory: str, levels: int) -> list[str]:
-    if levels <= 1:
-        return _files_in(directory)
-    paths = []
-    for name in sorted(_names_in(directory)):
-        path = os.path.join(directory, name)
-        paths += [path] if os.path.isfile(path) else _files_below(path, levels - 1)
-    return paths
-
-
-def _files_in(directory: str) -> list[str]:
-    paths = [os.path.join(directory, name) for name in sorted(_names_in(directory))]
-    return [path for path in paths if os.path.isfile(path) or os.path.islink(path)]
-
-
-def _names_in(directory: str) -> list[str]:
-    try:
-        return [name for name in os.listdir(directory) if not is_temporary(name)]
-    except OSError:
-        return []

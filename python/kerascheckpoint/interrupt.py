@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 from typing import Any, NamedTuple
 
-from .keras_compat import is_fitting
+from .keras_seam.fit_control import is_fitting
 from .notify import warn
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -73,7 +73,7 @@ class InterruptWatch:
                 _earlier[number] = _Earlier(signal.getsignal(number), _action(number))
                 signal.signal(number, _on_signal)
 
-    def asks(self, frame: FrameType | None) -> bool:
+    def should_stop(self, frame: FrameType | None) -> bool:
         """Tell whether a signal at `frame` is a first one in the training that is watched.
 
         Keras calls no hook when a `fit` raises; a loop of the user's own has to end the watch.
@@ -92,7 +92,7 @@ class InterruptWatch:
         if self in _watches:
             _watches.remove(self)
         if not _watches:
-            _bring_back_all()
+            _restore_all_handlers()
 
 
 def end_finished() -> None:
@@ -102,19 +102,19 @@ def end_finished() -> None:
         if watch.is_left_over(frame):
             watch.end()
     if not _watches:
-        _bring_back_all()
+        _restore_all_handlers()
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    asked = [watch for watch in _watches if watch.asks(frame)]
+    asked = [watch for watch in _watches if watch.should_stop(frame)]
     for watch in asked:
         watch.requested = True
     if not asked and number in _earlier:
         _watches.clear()
-        _pass_on(number)
+        _forward(number)
 
 
-def _pass_on(number: int) -> None:
+def _forward(number: int) -> None:
     """Send a signal where it went before, and let later ones go there by themselves.
 
     The other signal may be pending in Python as well; it would be lost if there were no handler
@@ -122,16 +122,16 @@ def _pass_on(number: int) -> None:
     """
     for each, earlier in list(_earlier.items()):
         _set_action(each, earlier.action)
-    _bring_back(number)
+    _restore_handler(number)
     os.kill(os.getpid(), number)
 
 
-def _bring_back_all() -> None:
+def _restore_all_handlers() -> None:
     for number in list(_earlier):
-        _bring_back(number)
+        _restore_handler(number)
 
 
-def _bring_back(number: int) -> None:
+def _restore_handler(number: int) -> None:
     earlier = _earlier.get(number)
     if earlier is None or threading.current_thread() is not threading.main_thread():
         return  # only the main thread can; elsewhere ours stays, and passes every signal on

@@ -4,17 +4,17 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import adopt
-from .archive import Archiver
 from .background import BackgroundWriter
-from .commit import publishing, write_error
-from .file_template import LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
-from .keras_compat import save_legacy
-from .snapshot import Snapshotter
-from .store_entry import UnknownKerasError
-from .warm_memory import WarmMemory
+from .file_kind import LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from .formats.keras_file import add_record
+from .formats.keras_file.writer import KerasFileWriter
+from .keras_seam.serialization import save_legacy
+from .keras_seam.store import KerasMustHandleError
+from .snapshot.capture import Snapshotter
+from .snapshot.staging import StagingBuffers
+from .storage.local import atomic_write, write_error
 
-Done = Callable[[BaseException | None], None]
+OnSaved = Callable[[BaseException | None], None]
 
 
 class Saver:
@@ -25,11 +25,11 @@ class Saver:
 
         Args:
             on_background: Whether files are written behind the training.
-            root: The directory that all files lie under; see `publishing`.
+            root: The directory that all files lie under; see `atomic_write`.
         """
         self._snapshotter = Snapshotter()
-        self._archiver = Archiver()
-        self._memory = WarmMemory()
+        self._archiver = KerasFileWriter()
+        self._memory = StagingBuffers()
         self._writer = BackgroundWriter()
         self._on_background = on_background
         self._root = root
@@ -40,7 +40,7 @@ class Saver:
     def __reduce__(self) -> Any:
         return _new_saver, (self._on_background, self._root)
 
-    def save(self, model: Any, path: str, fields: Mapping[str, Any], done: Done) -> None:
+    def save(self, model: Any, path: str, fields: Mapping[str, Any], done: OnSaved) -> None:
         """Save `model` at `path`, with `fields` as its record.
 
         Args:
@@ -56,35 +56,35 @@ class Saver:
         self._writer.wait_for_room()
         try:
             if suffix_of(path) == LEGACY_SUFFIX:
-                raise UnknownKerasError("the legacy format is Keras' own")
+                raise KerasMustHandleError("the legacy format is Keras' own")
             content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
-        except UnknownKerasError:
-            run_here = self._writer.run_here if self._on_background else _attempt
+        except KerasMustHandleError:
+            run_here = self._writer.run_here if self._on_background else _run_and_report
             run_here(lambda: _save_by_keras(model, path, fields, self._root), done)
             return
         if not self._on_background:
-            _attempt(lambda: self._write(path, content, fields), done)
+            _run_and_report(lambda: self._write(path, content, fields), done)
             return
-        detached = self._memory.detach(content, self._archiver.offsets)
+        staged_snapshot = self._memory.stage(content, self._archiver.offsets)
 
         def job() -> None:
             try:
-                self._write(path, detached.content(), fields)
+                self._write(path, staged_snapshot.content(), fields)
             finally:
-                self._memory.give_back(detached)
+                self._memory.release(staged_snapshot)
 
         self._writer.submit(job, done)
 
     def release_memory(self) -> None:
         """Give the memory of copies back to the system, for training is over."""
-        self._memory = WarmMemory()
+        self._memory = StagingBuffers()
 
     def settle(self, *, wait_for_all: bool = False) -> None:
         """Report the saves that finished in the background; wait for the others if asked to."""
         self._writer.settle(wait_for_all=wait_for_all)
 
     def _write(self, path: str, content: Any, fields: Mapping[str, Any]) -> None:
-        with publishing(path, self._root) as staged:
+        with atomic_write(path, self._root) as staged:
             self._archiver.write(staged.fd, content, fields)
 
 
@@ -92,7 +92,7 @@ def _new_saver(on_background: bool, root: str | None) -> Saver:
     return Saver(on_background=on_background, root=root)
 
 
-def _attempt(write: Callable[[], None], done: Done) -> None:
+def _run_and_report(write: Callable[[], None], done: OnSaved) -> None:
     try:
         write()
     except Exception as error:
@@ -104,7 +104,7 @@ def _attempt(write: Callable[[], None], done: Done) -> None:
 def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any], root: str | None) -> None:
     """Let Keras write beside the target, then publish that in our way."""
     suffix = suffix_of(path)
-    with publishing(path, root) as staged:
+    with atomic_write(path, root) as staged:
         sibling = staged.sibling(suffix)
         try:
             if suffix == WEIGHTS_SUFFIX:
@@ -115,5 +115,5 @@ def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any], root: str |
                 model.save(sibling)
         except RuntimeError as error:  # h5py's words for a full disk, without its number
             raise write_error(path, OSError(str(error))) from error
-        adopt.adopt(staged.fd, sibling, fields)
+        add_record.add_record(staged.fd, sibling, fields)
         os.unlink(sibling)

@@ -5,8 +5,10 @@ import pathlib
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-PACKAGE = str(pathlib.Path(__file__).parents[2] / "python")
-os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
+# Child processes import the package and the tests' own modules from here as well.
+TESTS = pathlib.Path(__file__).parent
+SEARCH = [str(TESTS.parents[1] / "python"), str(TESTS), os.environ.get("PYTHONPATH")]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, SEARCH))
 
 # A shell lets what it runs in the background ignore Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -14,7 +16,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
-import training  # noqa: E402
+from support import training  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ import threading
 
 import pytest
 
-import training
 from kerascheckpoint import background, notify, verify_checkpoint
 from kerascheckpoint.background import BackgroundWriter
+from support import training
 
 
 class Jobs:
@@ -168,7 +168,7 @@ def test_a_copy_and_a_pickle_begin_anew(jobs, event):
 
 EXIT = """
 import concurrent.futures, contextlib, sys
-import small_files
+from support import small_files
 from kerascheckpoint import background
 
 path, outcome = sys.argv[1:]

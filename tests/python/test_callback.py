@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 import kerascheckpoint
-import training
 from kerascheckpoint import (
     CheckpointNameError,
     CheckpointWarning,
@@ -23,7 +22,8 @@ from kerascheckpoint import (
     ModelCheckpoint,
     list_checkpoints,
 )
-from training import Script, train
+from support import training
+from support.training import Script, train
 
 
 def files(directory):

@@ -8,14 +8,8 @@ from datetime import datetime, timedelta, timezone
 import h5py
 import pytest
 
-import small_files
-import training
-from kerascheckpoint import (
-    CheckpointWarning,
-    best_checkpoint,
-    latest_checkpoint,
-    list_checkpoints,
-)
+from kerascheckpoint import CheckpointWarning, best_checkpoint, latest_checkpoint, list_checkpoints
+from support import small_files, training
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-import training
 from kerascheckpoint.__main__ import main
+from support import training
 
 pytestmark = pytest.mark.any_backend
 

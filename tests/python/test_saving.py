@@ -16,8 +16,6 @@ import numpy as np
 import pytest
 from keras import layers
 
-import small_files
-import training
 from kerascheckpoint import (
     CheckpointWarning,
     CheckpointWriteError,
@@ -25,9 +23,10 @@ from kerascheckpoint import (
     list_checkpoints,
     notify,
     verify_checkpoint,
-    warm_memory,
 )
 from kerascheckpoint.saving import Saver
+from kerascheckpoint.snapshot import staging
+from support import small_files, training
 
 # Epochs of a millisecond are no use for the hint that a slow disk holds training up.
 pytestmark = pytest.mark.filterwarnings("ignore:saves come faster")
@@ -193,14 +192,14 @@ def test_several_saves_in_a_row_stay_apart(tmp_path):
 def memories(monkeypatch):
     """Return weak references to all memory that copies were given."""
     given = []
-    make = warm_memory.aligned_memory
+    make = staging.aligned_memory
 
     def note(size):
         memory = make(size)
         given.append(weakref.ref(memory))
         return memory
 
-    monkeypatch.setattr(warm_memory, "aligned_memory", note)
+    monkeypatch.setattr(staging, "aligned_memory", note)
     return given
 
 
@@ -424,7 +423,7 @@ def test_what_was_accepted_before_fit_raised_is_finished_by_the_next_fit(
 
 EXIT = """
 import sys
-import training
+from support import training
 from kerascheckpoint import ModelCheckpoint
 
 path = sys.argv[1]
@@ -489,7 +488,7 @@ def test_a_copy_made_before_training_is_as_good_as_the_original(copied, shared_m
 FORK = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
-import training
+from support import training
 import kerascheckpoint as kc
 
 path = sys.argv[1]

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from kerascheckpoint import ModelCheckpoint
-from kerascheckpoint.record import SCHEMA
+from kerascheckpoint.formats.record import SCHEMA
 
 LOSSES = {"loss": [0.75, 0.5], "val_loss": [float("nan"), 0.25]}
 

@@ -1,0 +1,4 @@
+"""TensorFlow, JAX and PyTorch: their arrays, devices and processes.
+
+May import keras_seam and the root's words.
+"""

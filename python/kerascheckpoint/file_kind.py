@@ -1,0 +1,14 @@
+"""The suffixes of checkpoint files and what they stand for."""
+
+WEIGHTS_SUFFIX = ".weights.h5"
+
+MODEL_SUFFIX = ".keras"
+
+LEGACY_SUFFIX = ".h5"
+
+SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX)
+
+
+def suffix_of(path: str) -> str:
+    """Return the suffix that says what a file holds, or an empty text if it has none."""
+    return next((suffix for suffix in SUFFIXES if path.endswith(suffix)), "")

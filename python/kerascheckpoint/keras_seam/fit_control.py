@@ -1,0 +1,107 @@
+"""Steer a running `fit`: where it starts, and which batches it draws without training on them."""
+
+import contextlib
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import keras
+
+from .private import BACKEND, VERSION
+
+# Whether `fit` has a batch in its hands when it announces it; else it may find that there is none.
+DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
+
+BATCH_END_NAMES_FIRST = VERSION < (3, 11)
+
+
+def is_fitting(model: Any, frame: FrameType | None) -> bool:
+    """Tell whether a `fit` of `model` is on the stack that ends in `frame`."""
+    while frame is not None and model is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return True
+        frame = frame.f_back
+    return False
+
+
+class _Epoch(int):
+    """An epoch's number that is true even at 0, as Keras asks `_initial_epoch or initial_epoch`.
+
+    It is false in any later `fit`: the one that it was made for may have ended by an exception.
+    """
+
+    model: Any
+    history: Any
+
+    def __bool__(self) -> bool:
+        if getattr(self.model, "history", None) is self.history:
+            return True
+        forget_start(self.model)
+        return False
+
+
+def start_at_epoch(model: Any, epoch: int) -> None:
+    """Let the `fit` that is about to begin start at `epoch`, as Keras' BackupAndRestore does."""
+    start = _Epoch(epoch)
+    start.model, start.history = model, getattr(model, "history", None)
+    model._initial_epoch = start
+
+
+def forget_start(model: Any) -> None:
+    """Undo `start_at_epoch`, so that a later `fit` starts where it is told to."""
+    model._initial_epoch = None
+
+
+def skip_batches(
+    model: Any, count: int, on_first: Callable[[], None], on_last: Callable[[], None]
+) -> Callable[[], None]:
+    """Let the next `count` batches of the running `fit` be drawn but not trained.
+
+    `fit` looks the training function up at each batch, so one that only draws stands in for it and
+    takes itself away after the last batch.
+
+    Args:
+        model: The model in training.
+        count: Batches to pass over, 1 or more.
+        on_first: Called once the first batch is drawn and everything is built.
+        on_last: Called once the last of these batches is drawn.
+
+    Returns:
+        A function that takes the stand-in away, if it is still there.
+    """
+    train, history = model.train_function, model.history
+    left = count
+
+    def draw(*arguments: Any) -> Any:
+        nonlocal left
+        # Neither another fit, if this one ends by an exception, nor train_on_batch() is meant.
+        if model.history is not history or not is_fitting(model, sys._getframe(1)):
+            cancel()
+            return train(*arguments)
+        batches = arguments[-1]
+        if BACKEND != "torch" and not isinstance(batches, list):
+            drawn = [next(batches) for _ in range(min(model.steps_per_execution, left))]
+            if left == count and BACKEND == "tensorflow":
+                with contextlib.suppress(AttributeError):
+                    model._symbolic_build(data_batch=drawn[0])
+        if left == count:
+            on_first()
+        left -= model.steps_per_execution
+        if left <= 0:
+            cancel()
+            on_last()
+        if BACKEND != "jax":
+            return model.get_metrics_result()
+        # While JAX trains, the variables' values are in the state that is passed around.
+        state = arguments[0]
+        values = zip(model.metrics_variables, state[-1], strict=True)
+        with keras.StatelessScope(state_mapping=values):
+            return model.get_metrics_result(), state
+
+    def cancel() -> None:
+        if model.train_function is draw:
+            model.train_function = train
+
+    model.train_function = draw
+    return cancel

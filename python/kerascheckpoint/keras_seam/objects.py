@@ -1,0 +1,170 @@
+"""Everything private to Keras, in one place, with a public way out where a piece is missing.
+
+Seen in Keras 3.3 to 3.16 unless a function says otherwise.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+
+from .private import private_name
+from .store import KerasMustHandleError, StoreEntry
+
+# Attributes that say nothing of a model's structure: Keras makes their values anew while it trains.
+TRANSIENT_ATTRIBUTES = {
+    *("_jax_state", "_torch_params", "_losses", "_loss_ids"),
+    *("_dropout_mask", "_recurrent_dropout_mask"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Saveable:
+    """An object whose state Keras saves.
+
+    Attributes:
+        target: The layer, optimizer, ...
+        path: Its place in the file.
+        name: The attribute `name` that Keras writes for it, if any.
+        has_variables: Whether Keras asks it for variables at all.
+    """
+
+    target: Any
+    path: str
+    name: str | None
+    has_variables: bool
+
+
+def saveables(model: Any) -> list[Saveable]:
+    """Return the objects that Keras would save, in its order and with its names.
+
+    Keras' own walk does this, over a store that notes each object's path.
+
+    Raises:
+        KerasMustHandleError: If this Keras walks in another way.
+    """
+    save_state = private_name("saving.saving_lib", "_save_state")
+    visits = _visits()
+    objects = _reachable(model, _held)
+    try:
+        with _storing_nothing(objects.values()):
+            save_state(
+                model,
+                weights_store=visits.store,
+                assets_store=None,
+                inner_path="",
+                visited_saveables=visits,
+            )
+    except TypeError as error:
+        raise KerasMustHandleError(str(error)) from error
+    if not objects.keys() >= visits.places.keys():
+        objects = _reachable(model, _walked)  # slower, and hardly ever needed
+    if not objects.keys() >= visits.places.keys():
+        raise KerasMustHandleError("Keras saved an object that was not found")
+    return [Saveable(objects[key], *place) for key, place in visits.places.items()]
+
+
+@contextlib.contextmanager
+def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
+    """Keep objects from storing anything during a mere walk: optimizers would copy all they have.
+
+    Nor can any of them refuse the store that it is given.
+    """
+    silenced = [vars(target) for target in objects if hasattr(target, "save_own_variables")]
+    kept = [attributes.get("save_own_variables") for attributes in silenced]
+
+    def give_back() -> None:
+        for attributes, own in zip(silenced, kept, strict=True):
+            if own is None:
+                attributes.pop("save_own_variables", None)
+            else:
+                attributes["save_own_variables"] = own
+
+    try:
+        for attributes in silenced:
+            attributes["save_own_variables"] = lambda store: None
+        yield
+    finally:
+        try:
+            give_back()
+        finally:  # once more, if Ctrl-C came in the middle of that
+            give_back()
+
+
+def is_stock_optimizer(target: Any) -> bool:
+    """Tell whether an object stores its variables in the way of all optimizers of Keras."""
+    stock = keras.optimizers.Optimizer.save_own_variables
+    own = getattr(type(target), "save_own_variables", None)
+    return own is stock and "save_own_variables" not in vars(target)
+
+
+def stores_in_keras_way(target: Any) -> bool:
+    """Tell whether Keras' own code stores an object's variables, which it does not change."""
+    store = target.save_own_variables
+    return str(getattr(store, "__module__", "")).startswith("keras.")
+
+
+def _visits() -> Any:
+    """Return the set that Keras notes visited objects in; with it comes a store for its walk."""
+
+    class Store(private_name("saving.saving_lib", "H5IOStore")):  # type: ignore[misc]
+        made: tuple[str, str | None, bool] | None = None
+
+        def __init__(self) -> None:
+            """No file is opened."""
+
+        def __bool__(self) -> bool:
+            return True
+
+        def make(self, path: str, metadata: dict[str, str] | None = None) -> "StoreEntry":
+            self.made = (path, (metadata or {}).get("name"), True)
+            return StoreEntry()
+
+    class Visits(set[int]):
+        def __init__(self) -> None:
+            super().__init__()
+            self.store = Store()
+            self.places: dict[int, tuple[str, str | None, bool]] = {}
+
+        def add(self, key: int) -> None:
+            super().add(key)
+            self.places[key] = self.store.made or ("", None, False)
+            self.store.made = None
+
+    return Visits()
+
+
+def _reachable(model: Any, children: Callable[[Any], Iterable[Any]]) -> dict[int, Any]:
+    """Return, by identity, the objects that take part in saving and hang together with `model`."""
+    kind = saveable_type()
+    found: dict[int, Any] = {}
+    containers: set[int] = set()
+    pending = [model]
+    while pending:
+        target = pending.pop()
+        if isinstance(target, kind):
+            if id(target) not in found:
+                found[id(target)] = target
+                pending.extend(children(target))
+        elif isinstance(target, dict | list | tuple | set) and id(target) not in containers:
+            containers.add(id(target))
+            pending.extend(target.values() if isinstance(target, dict) else target)
+    return found
+
+
+def _held(target: Any) -> Iterable[Any]:
+    """Return what an object holds in its own attributes."""
+    return list(vars(target).values())
+
+
+def _walked(target: Any) -> Iterable[Any]:
+    """Return what Keras' walk would see of an object, properties included."""
+    return [child for _, child in private_name("saving.saving_lib", "_walk_saveable")(target)]
+
+
+def saveable_type() -> type:
+    """Return the class of objects that take part in saving."""
+    kind: type = private_name("saving.keras_saveable", "KerasSaveable")
+    return kind

@@ -1,0 +1,25 @@
+"""What this Keras is, and how its private names are reached.
+
+Every private name was seen in Keras 3.3 to 3.16 unless its function says otherwise. Where one is
+missing, a public way out takes over.
+"""
+
+import importlib
+import re
+from typing import Any
+
+import keras
+
+from .store import KerasMustHandleError
+
+BACKEND: str = keras.config.backend()
+
+# Of the batches of one execution, `on_train_batch_end` names the last; before Keras 3.11 the first.
+VERSION = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
+
+
+def private_name(module: str, name: str) -> Any:
+    try:
+        return getattr(importlib.import_module(f"keras.src.{module}"), name)
+    except (ImportError, AttributeError) as error:
+        raise KerasMustHandleError(f"keras.src.{module}.{name} is missing") from error

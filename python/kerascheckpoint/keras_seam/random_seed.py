@@ -1,0 +1,21 @@
+"""The variable behind Keras' global seed generator."""
+
+import contextlib
+from typing import Any
+
+from .private import private_name
+from .store import KerasMustHandleError
+
+
+def global_seed_state() -> Any:
+    """Return the variable of Keras' global seed generator, or `None` if it has none yet."""
+    with contextlib.suppress(KerasMustHandleError, AttributeError):
+        find = private_name("backend.common.global_state", "get_global_attribute")
+        generator = find(private_name("random.seed_generator", "GLOBAL_SEED_GENERATOR"))
+        return None if generator is None else generator.state
+    return None
+
+
+def make_global_seed_state() -> Any:
+    """Return the variable of Keras' global seed generator, made if it has none yet."""
+    return private_name("random.seed_generator", "global_seed_generator")().state

@@ -1,0 +1,51 @@
+"""What an object's `save_own_variables` writes into, and what says that only Keras can serve it."""
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+
+
+class KerasMustHandleError(Exception):
+    """This Keras, or this use of it, is not known here: its own saving must do the work."""
+
+
+class StoreEntry(dict[str, Any]):
+    """What an object's `save_own_variables` writes into.
+
+    Any use beyond that of a dict is noted, because then only Keras' own store can serve.
+
+    Attributes:
+        unknown_use: What that use was, even if the object went on as if it had not been refused.
+    """
+
+    unknown_use: str | None = None
+
+    def __init__(self, content: Mapping[str, Any] | None = None, take: Any = None) -> None:
+        """Make an entry that keeps what `take` returns for each value that is written."""
+        super().__init__(content or {})
+        self._take = take
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self:
+            self._refuse(f"wrote {key!r} twice")
+        super().__setitem__(key, value if self._take is None else self._take(value))
+
+    def __getitem__(self, key: str) -> Any:
+        value = super().__getitem__(key)
+        is_variable = isinstance(value, keras.Variable)
+        return np.asarray(keras.ops.convert_to_numpy(value)) if is_variable else value
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._refuse(f"used {name!r}")
+
+    def _refuse(self, use: str) -> NoReturn:
+        self.unknown_use = f"save_own_variables {use} of its store"
+        raise UnknownStoreUseError(self.unknown_use)
+
+
+class UnknownStoreUseError(KerasMustHandleError, AttributeError):
+    """An object used its store in a way that only Keras' own store serves."""

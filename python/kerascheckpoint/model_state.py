@@ -1,0 +1,69 @@
+"""The state of a model at one instant, free of Keras: its objects, its arrays, its config."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySpec:
+    """Name (the full HDF5 path), shape and dtype of one stored array."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: "np.dtype[np.generic]"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the array takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """One object of the model: its HDF5 path and the attribute `name` that Keras gives it."""
+
+    path: str
+    name: str | None
+
+    @property
+    def variables(self) -> str:
+        """Path of the subgroup that holds the object's arrays."""
+        return f"{self.path}/vars" if self.path else "vars"
+
+
+@dataclasses.dataclass(frozen=True)
+class Structure:
+    """What the layout of a file depends on."""
+
+    groups: tuple[Group, ...]
+    arrays: tuple[ArraySpec, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSnapshot:
+    """Everything that a file holds, free of Keras.
+
+    Attributes:
+        groups: The objects of the model.
+        arrays: By full HDF5 path, each something that `numpy.asarray` reads without a copy.
+        specs: Shape and dtype of each array, in the same order.
+        config: The text of `config.json`; `None` for weights only.
+        metadata: What Keras puts into `metadata.json`.
+        assets: Contents of asset files by their path below `assets/`.
+    """
+
+    groups: tuple[Group, ...]
+    arrays: Mapping[str, Any]
+    specs: tuple[ArraySpec, ...]
+    config: str | None = None
+    metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    assets: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+    @property
+    def structure(self) -> Structure:
+        """What the layout of the weights depends on."""
+        return Structure(self.groups, self.specs)

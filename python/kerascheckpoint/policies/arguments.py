@@ -1,0 +1,84 @@
+"""Checks of the callback's arguments: errors name the argument, the value and what is accepted."""
+
+import contextlib
+import math
+import numbers
+from typing import Any
+
+from ..notify import warn
+
+
+def flag(name: str, value: Any) -> bool:
+    """Return a truth value."""
+    if type(value).__name__ in ("bool", "bool_") or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise ValueError(f"{name} must be True or False. Received: {name}={value!r}.")
+
+
+def as_whole(value: Any) -> int | None:
+    """Return the whole number that `value` is, of whatever type, or `None` if it is none."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return None
+    try:
+        count: int = int(value)  # type: ignore[call-overload]
+    except (OverflowError, ValueError):  # infinite, or not a number
+        return None
+    return count if count == value else None
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number of at least `least`."""
+    count = as_whole(value)
+    if count is not None and count >= least:
+        return count
+    raise ValueError(
+        f"{name} must be a whole number of at least {least}. Received: {name}={value!r}."
+    )
+
+
+def optional_whole(name: str, value: Any, least: int) -> int | None:
+    """Return a whole number of at least `least`, or `None`."""
+    return None if value is None else whole(name, value, least)
+
+
+def number(name: str, value: Any, least: float = -math.inf) -> float:
+    """Return a number that is no NaN and at least `least`."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    with contextlib.suppress(OverflowError):
+        if real and float(value) >= least:
+            return float(value)
+    bound = "" if least == -math.inf else f" of at least {least:g}"
+    raise ValueError(f"{name} must be a number{bound}. Received: {name}={value!r}.")
+
+
+def optional_number(name: str, value: Any) -> float | None:
+    """Return a number that is no NaN, or `None`."""
+    return None if value is None else number(name, value)
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text that is not empty."""
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError(f"{name} must be a non-empty str. Received: {name}={value!r}.")
+
+
+def choice(name: str, value: Any, accepted: tuple[str, ...]) -> str:
+    """Return one of the accepted texts."""
+    if isinstance(value, str) and value in accepted:
+        return value
+    listed = " or ".join(repr(item) for item in accepted)
+    raise ValueError(f"{name} must be {listed}. Received: {name}={value!r}.")
+
+
+def mode(value: Any) -> str:
+    """Return `"auto"`, `"min"` or `"max"`; what is unknown becomes `"auto"`, with a warning."""
+    lower = value.lower() if isinstance(value, str) else value
+    if lower in ("auto", "min", "max"):
+        return str(lower)
+    warn(
+        f"ModelCheckpoint mode '{value}' is unknown, fallback to auto mode. "
+        "Accepted: 'auto', 'min' or 'max'.",
+        stacklevel=4,
+    )
+    return "auto"

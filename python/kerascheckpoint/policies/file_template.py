@@ -1,0 +1,234 @@
+"""Names of checkpoint files: templates such as `"run/{epoch:02d}-{val_loss:.2f}.keras"`."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+import re
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import CheckpointNameError
+from ..file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from .monitor import as_number
+
+# What every save can fill in; a metric of the same name does not hide these.
+COUNTERS = ("epoch", "batch", "step")
+
+
+@dataclasses.dataclass(frozen=True)
+class FileTemplate:
+    """A checked, absolute template of file names.
+
+    Attributes:
+        text: The template itself, absolute, with `~` expanded.
+    """
+
+    text: str
+
+    @classmethod
+    def parse(cls, filepath: "str | os.PathLike[str]") -> "FileTemplate":
+        """Make a template of `filepath` and check its form.
+
+        A relative path is taken from the current directory, now and not at the save.
+
+        Raises:
+            TypeError: If `filepath` is no path.
+            ValueError: If it is empty, remote or its placeholders are malformed.
+        """
+        text = os.fspath(filepath)
+        if not isinstance(text, str):
+            raise TypeError(f"filepath must be a str or a path of one, not {text!r}.")
+        if not text or "\0" in text:
+            raise ValueError(f"filepath must name a file. Received: filepath={text!r}.")
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
+            raise ValueError(
+                f"filepath must be on a mounted file system. Received: filepath={text!r}. "
+                "Mount the remote storage, or save locally and copy the file."
+            )
+        template = cls(_absolute(text))
+        template._check_placeholders()
+        return template
+
+    def _check_placeholders(self) -> None:
+        try:
+            for _, name, spec, conversion in string.Formatter().parse(self.text):
+                if name is None:
+                    continue
+                if conversion not in (None, "r", "s", "a"):
+                    raise ValueError(f"there is no conversion '!{conversion}'")
+                if not name or name.isdigit() or "{" in name + (spec or ""):
+                    raise ValueError("each placeholder needs a name, as in {epoch:02d}")
+                if not conversion:
+                    _check_spec(spec or "", (1,) if name in COUNTERS else (1.0, 1, "1"))
+        except ValueError as error:
+            raise ValueError(
+                f"filepath is not a valid template: {error}. Received: filepath={self.text!r}."
+            ) from None
+
+    def __str__(self) -> str:
+        return self.text
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names between braces, in order."""
+        return tuple(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
+
+    @property
+    def directory(self) -> str:
+        """The directory that all files of this template lie under."""
+        return os.path.dirname(self._fixed_part)
+
+    @property
+    def only_path(self) -> str | None:
+        """The one path of a template without placeholders."""
+        return None if self.names else self._fixed_part
+
+    @property
+    def levels(self) -> int:
+        """How many directory levels below `directory` the files lie; 1 if directly in it."""
+        return self.text.count(os.sep) - self.directory.rstrip(os.sep).count(os.sep)
+
+    @property
+    def name(self) -> str:
+        """The template below its directory, which stays the same if the directory is moved."""
+        return "/".join(self.text.split(os.sep)[-self.levels :])
+
+    @functools.cached_property
+    def _fixed_part(self) -> str:
+        """What comes before the first placeholder."""
+        parts = []
+        for literal, name, _, _ in string.Formatter().parse(self.text):
+            parts.append(literal)
+            if name is not None:
+                break
+        return "".join(parts)
+
+    @property
+    def is_weights_only(self) -> bool:
+        """Whether the files hold weights and not whole models."""
+        return suffix_of(self.text) == WEIGHTS_SUFFIX
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether the files are whole models in Keras' legacy HDF5 format."""
+        return suffix_of(self.text) == LEGACY_SUFFIX
+
+    def missing_validation(self, logs: Mapping[str, Any]) -> list[str]:
+        """Return the `val_` names that have no value in `logs` although the plain name has."""
+        return [
+            name
+            for name in dict.fromkeys(self.names)
+            if name.startswith("val_") and name not in logs and name[4:] in logs
+        ]
+
+    def fill(self, counters: Mapping[str, int], logs: Mapping[str, Any]) -> str:
+        """Return the path for one save; a missing `val_` name becomes `nan`.
+
+        Args:
+            counters: Values of `epoch`, `batch` and `step`.
+            logs: The metrics; tensors and NumPy scalars count as their numbers.
+
+        Raises:
+            CheckpointNameError: If a name is neither a counter nor in `logs`.
+            ValueError: If a value does not fit its format.
+        """
+        values = {name: _plain(value) for name, value in logs.items()} | dict(counters)
+        values |= dict.fromkeys(self.missing_validation(logs), math.nan)
+        return "".join(
+            literal + ("" if name is None else self._fill_one(name, spec, conversion, values))
+            for literal, name, spec, conversion in string.Formatter().parse(self.text)
+        )
+
+    def _fill_one(
+        self, name: str, spec: str | None, conversion: str | None, values: Mapping[str, Any]
+    ) -> str:
+        if name not in values:
+            raise CheckpointNameError(
+                f'Failed to format this callback filepath: "{self.text}". There is no {name!r} to '
+                f"fill in; what can be used: {', '.join(sorted(values))}."
+            )
+        value = values[name]
+        try:
+            value = string.Formatter().convert_field(value, conversion) if conversion else value
+            return format(value, spec or "")
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f'Failed to format this callback filepath: "{self.text}". {name}={value!r} does '
+                f"not fit {spec!r}: {error}."
+            ) from None
+
+    def aside(self, path: str) -> str:
+        """Return the name for a save that must not replace the best model at `path`."""
+        suffix = suffix_of(path)
+        return f"{path.removesuffix(suffix)}.interrupt{suffix}"
+
+    def matches(self, path: str) -> bool:
+        """Tell whether `path` could be a file of this template."""
+        return self._pattern.fullmatch(path) is not None
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        suffix = suffix_of(self.text)
+        parts = []
+        for literal, name, spec, _ in string.Formatter().parse(self.text.removesuffix(suffix)):
+            parts.append(re.escape(literal))
+            if name is not None:
+                digits = name in COUNTERS and re.fullmatch(r"\d*d?", spec or "")
+                parts.append(r" *\d+" if digits else r"[^/\\]+?")
+        return re.compile("".join(parts) + r"(\.interrupt)?" + re.escape(suffix), re.DOTALL)
+
+
+def _check_spec(spec: str, samples: tuple[Any, ...]) -> None:
+    """Raise a ValueError unless a format fits at least one of the samples."""
+    for sample in samples[1:]:
+        with contextlib.suppress(ValueError):
+            format(sample, spec)
+            return
+    format(samples[0], spec)
+
+
+def _absolute(text: str) -> str:
+    """Make a template absolute; braces in what is put in front of it are no placeholders."""
+    home = re.match(r"~[^/\\]*", text)
+    if home is not None:
+        return os.path.normpath(_literal(os.path.expanduser(home.group())) + text[home.end() :])
+    if os.path.isabs(text):
+        return os.path.normpath(text)
+    return os.path.normpath(os.path.join(_literal(os.getcwd()), text))
+
+
+def _literal(path: str) -> str:
+    return path.replace("{", "{{").replace("}", "}}")
+
+
+def check_suffix(template: FileTemplate, weights_only: bool) -> None:
+    """Raise a ValueError unless the template's suffix fits what is saved."""
+    if weights_only and not template.is_weights_only:
+        raise ValueError(
+            "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must "
+            f"end in `{WEIGHTS_SUFFIX}` (Keras weights format). Received: filepath={template}"
+        )
+    if weights_only:
+        return
+    if template.is_weights_only:
+        raise ValueError(
+            f"A filepath that ends in `{WEIGHTS_SUFFIX}` holds weights only: set "
+            "`save_weights_only=True`, or end it in `.keras` to save the whole model. "
+            f"Received: filepath={template}"
+        )
+    if not template.text.endswith((MODEL_SUFFIX, LEGACY_SUFFIX)):
+        raise ValueError(
+            "The filepath provided must end in `.keras` (Keras model format; the legacy `.h5` is "
+            f"accepted too). Received: filepath={template}"
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return the number in a tensor or NumPy scalar, so that format specs work on it."""
+    if isinstance(value, str | int | float):
+        return value
+    number = as_number(value)
+    return value if number is None else number

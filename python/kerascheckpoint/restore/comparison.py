@@ -1,0 +1,142 @@
+"""What a file holds for a model: compared with what the model has, and read array by array."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import CheckpointMismatchError
+from ..formats.keras_file.weights_member import FileSlice, StoredArray
+from ..keras_seam import objects
+from ..model_state import ArraySpec
+from ..notify import warn
+from ..snapshot import model_objects
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredState:
+    """The arrays of a file, for one model.
+
+    Attributes:
+        arrays: The stored arrays that the model is to take, by name.
+        region: The bytes that they lie in.
+        optimizer: The model's optimizer, if it has one.
+        place: What the names of that optimizer's arrays begin with.
+        optimizer_is_unstepped: Whether the file was saved before the optimizer's first step.
+    """
+
+    arrays: dict[str, StoredArray]
+    region: FileSlice
+    optimizer: Any
+    place: str
+    optimizer_is_unstepped: bool
+
+    @classmethod
+    def from_file(
+        cls, arrays: dict[str, StoredArray], region: FileSlice, model: Any
+    ) -> "StoredState":
+        """Return the state for `model`; warn of what the one has and the other has not."""
+        optimizer = getattr(model, "optimizer", None)
+        place = f"{next(iter(model_objects.optimizers(model)), model_objects.OPTIMIZER)}/vars/"
+        if optimizer is None:
+            place = f"{model_objects.OPTIMIZER}/"
+            if any(name.startswith(place) for name in arrays):
+                warn("the model has no optimizer: the optimizer's state in the file was left out")
+                arrays = {name: a for name, a in arrays.items() if not name.startswith(place)}
+        optimizer_is_unstepped = _optimizer_is_unstepped(optimizer, arrays, region, place)
+        return cls(arrays, region, optimizer, place, optimizer_is_unstepped)
+
+    def fitting(self, specs: Iterable[ArraySpec]) -> dict[str, StoredArray]:
+        """Return the arrays with the model's dtypes, if they are exactly the ones it has.
+
+        Args:
+            specs: The arrays that the model has.
+
+        Raises:
+            CheckpointMismatchError: At the first difference.
+        """
+        own = {spec.name: spec for spec in specs if not self._may_lack(spec.name)}
+        for spec in own.values():
+            _compare(spec, self.arrays.get(spec.name))
+        extra = sorted(self.arrays.keys() - own.keys())
+        if extra:
+            raise CheckpointMismatchError(f"the file holds {extra[0]!r}, which the model lacks")
+        return {name: _typed(array, own[name].dtype) for name, array in self.arrays.items()}
+
+    def _may_lack(self, name: str) -> bool:
+        return (
+            self.optimizer_is_unstepped and name.startswith(self.place) and name not in self.arrays
+        )
+
+    def load_new_optimizer(self) -> None:
+        """Give an optimizer that begins anew what there is for it, such as its learning rate."""
+        for name, array in self.arrays.items():
+            if name.startswith(self.place):
+                index = int(name.removeprefix(self.place))
+                self.optimizer.variables[index].assign(self.read(array))
+
+    def read(self, array: StoredArray) -> Any:
+        """Read an array from the file."""
+        return _read(self.region, array)
+
+
+def _optimizer_is_unstepped(
+    optimizer: Any, arrays: dict[str, StoredArray], region: FileSlice, place: str
+) -> bool:
+    """Tell whether the file lacks state of the optimizer because there was none yet.
+
+    It was saved before the first step, and before Keras made what an optimizer keeps for each
+    variable; that is at its first values as well in an optimizer that has made no step.
+    """
+    if not objects.is_stock_optimizer(optimizer):
+        return False
+    if not any(name.startswith(place) for name in arrays):
+        warn("the file holds no optimizer's state: that of the model stays as it is")
+        return True
+    names = {f"{place}{index}" for index in range(len(optimizer.variables))}
+    iterations = arrays.get(f"{place}0")
+    if names <= arrays.keys() or iterations is None or iterations.shape != ():
+        return False
+    return int(_read(region, iterations)) == int(optimizer.iterations) == 0
+
+
+def _compare(spec: ArraySpec, array: StoredArray | None) -> None:
+    if array is None:
+        raise CheckpointMismatchError(f"the model has {spec.name!r}, which the file lacks")
+    if array.shape != spec.shape:
+        raise CheckpointMismatchError(
+            f"{spec.name!r} has shape {array.shape} in the file and {spec.shape} in the model"
+        )
+    if not _fits(array.dtype, spec.dtype):
+        raise CheckpointMismatchError(
+            f"{spec.name!r} has dtype {array.dtype} in the file and {spec.dtype} in the model"
+        )
+
+
+def _fits(stored: "np.dtype[Any]", own: "np.dtype[Any]") -> bool:
+    """Tell whether an array of one dtype can take the place of another's without loss.
+
+    Backends count in different integers (TensorFlow's int64 iterations are JAX' int32), and HDF5
+    stores what it does not know as opaque bytes.
+    """
+    if stored.kind == "V":
+        return stored.itemsize == own.itemsize
+    return stored == own or (stored.kind in "iu" and own.kind in "iu")
+
+
+def _typed(array: StoredArray, own: "np.dtype[Any]") -> StoredArray:
+    """Return an array with the dtype it has: HDF5 knows bfloat16 only as two opaque bytes."""
+    return dataclasses.replace(array, dtype=own) if array.dtype.kind == "V" else array
+
+
+def _read(region: FileSlice, array: StoredArray) -> Any:
+    memory = np.empty(array.nbytes, np.uint8)
+    view = memoryview(memory)  # type: ignore[arg-type]
+    region.seek(array.offset)
+    while view:  # one read gives 2 GiB at most
+        done = region.readinto(view)
+        if not done:
+            raise EOFError(f"the file ends inside of {array.name!r}")
+        view = view[done:]
+    return memory.view(array.dtype).reshape(array.shape)

@@ -1,0 +1,101 @@
+"""Put the arrays of a file into the variables of a model."""
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..backends.arrays import ensure_copy
+from ..formats.keras_file import weights_member
+from ..keras_seam.store import StoreEntry
+from ..model_state import ArraySpec
+from ..snapshot.capture import Snapshotter
+from .comparison import StoredState
+
+
+class ModelVariables:
+    """All variables, each object's through its own `load_own_variables`."""
+
+    def __init__(self, model: Any, stored: StoredState) -> None:
+        self._model, self._stored = model, stored
+        self._snapshotter = Snapshotter()
+        before = self._snapshotter.capture(model, weights_only=True)
+        self._before = before.arrays
+        self._places = self._snapshotter.places(model)
+        self._fitting = stored.fitting(before.specs)
+
+    def load(self) -> None:
+        """Take the state from the file."""
+        self._before = {name: ensure_copy(array) for name, array in self._before.items()}
+        stored, places, arrays = self._stored, self._places, self._fitting
+        if stored.optimizer_is_unstepped:
+            stored.load_new_optimizer()
+            places = [place for place in places if place[0] is not stored.optimizer]
+            arrays = {name: a for name, a in arrays.items() if not name.startswith(stored.place)}
+        for target, _, own in _by_object(places, arrays):
+            target.load_own_variables(
+                StoreEntry({key: stored.read(array) for key, array in own.items()})
+            )
+
+    def roll_back(self) -> list[str]:
+        """Put back what was there before, of each object by itself: any may refuse again."""
+        refusing = {}
+        for target, variables, own in _by_object(self._places, self._before):
+            try:
+                target.load_own_variables(StoreEntry(own))
+            except Exception:
+                refusing[variables] = own
+        if not refusing:
+            return []
+        now = self._snapshotter.capture(self._model, weights_only=True).arrays
+        return [
+            repr(variables)
+            for variables, own in refusing.items()
+            if any(now[f"{variables}/{key}"].tobytes() != own[key].tobytes() for key in own)
+        ]
+
+
+def _by_object(
+    places: list[tuple[Any, str]], arrays: Mapping[str, Any]
+) -> Iterator[tuple[Any, str, dict[str, Any]]]:
+    """Yield each object, its place, and which of the arrays are its own, by its own keys."""
+    below: dict[str, dict[str, Any]] = {variables: {} for _, variables in places}
+    for name, array in arrays.items():
+        variables = name
+        while variables not in below:  # the object's own key may have slashes, too
+            variables = variables.rpartition("/")[0]
+        below[variables][name[len(variables) + 1 :]] = array
+    for target, variables in places:
+        yield target, variables, below[variables]
+
+
+class KerasLoader:
+    """All variables through Keras' own loading, for objects that no other store serves."""
+
+    def __init__(self, model: Any, stored: StoredState, path: str, directory: str) -> None:
+        self._model, self._stored, self._path = model, stored, path
+        self._before = os.path.join(directory, "before.weights.h5")
+        model.save_weights(self._before)
+        stored.fitting(_specs_in(self._before))
+
+    def load(self) -> None:
+        """Take the state from the file."""
+        if self._stored.optimizer_is_unstepped:
+            self._stored.load_new_optimizer()
+        with warnings.catch_warnings():  # what an optimizer lacks was found to be right
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            self._model.load_weights(self._path)
+
+    def roll_back(self) -> list[str]:
+        """Put back what was there before."""
+        try:
+            self._model.load_weights(self._before)
+        except Exception:
+            return ["its variables"]
+        return []
+
+
+def _specs_in(path: str) -> list[ArraySpec]:
+    with open(path, "rb", buffering=0) as file:
+        arrays = weights_member.stored_arrays(weights_member.region_of(file, path))
+    return [ArraySpec(array.name, array.shape, array.dtype) for array in arrays]

@@ -1,0 +1,31 @@
+"""The objects of a model and their places in a file, whatever their ways to store variables."""
+
+from typing import Any
+
+import keras
+
+from ..keras_seam import objects
+from ..keras_seam.objects import Saveable
+from ..keras_seam.store import KerasMustHandleError
+
+OPTIMIZER = "optimizer"  # where Keras stores a model's optimizer, unless it meets it earlier
+
+
+def saveables_or_none(model: Any) -> list[Saveable]:
+    """Return the objects that Keras would save; none if this Keras walks in an unknown way."""
+    try:
+        return objects.saveables(model)
+    except KerasMustHandleError:
+        return []
+
+
+def optimizers(model: Any) -> dict[str, Any]:
+    """Return the optimizers of a model by their places: its own one first, then any others."""
+    own = getattr(model, "optimizer", None)
+    found = {
+        saveable.path: saveable.target
+        for saveable in saveables_or_none(model)
+        if isinstance(saveable.target, keras.optimizers.Optimizer)
+    }
+    place = next((place for place, target in found.items() if target is own), OPTIMIZER)
+    return ({} if own is None else {place: own}) | found

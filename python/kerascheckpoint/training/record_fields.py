@@ -1,0 +1,62 @@
+"""The fields of a record: how far training is, and all that it takes to go on from there."""
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+import keras
+
+from ..checkpoint_info import Reason
+from ..keras_seam.private import BACKEND
+from ..keras_seam.serialization import build_config
+from ..policies.monitor import scalar_logs
+from ..snapshot.compiled import compiled, optimizer_name
+from ..state import random as random_state
+from ..state.metrics import metric_state
+from .run import Run
+
+
+def fields(
+    model: Any,
+    run: Run,
+    logs: Mapping[str, Any],
+    *,
+    reason: Reason,
+    epoch_done: bool,
+    ranked: Mapping[str, Any],
+    template: str,
+) -> dict[str, Any]:
+    """Return the fields of a record for a save right now.
+
+    Args:
+        model: The model in training.
+        run: How far it is.
+        logs: The metrics.
+        reason: What made the callback save.
+        epoch_done: Whether the save is at an epoch's end.
+        ranked: The fields of the monitored metric.
+        template: The template of the file's name, below its directory.
+    """
+    progress = run.progress
+    return {
+        "epoch": progress.epoch,
+        "batch": progress.batch,
+        "step": progress.step,
+        "epoch_steps": progress.epoch_steps,
+        "metrics": scalar_logs(logs),
+        **ranked,
+        "reason": reason,
+        "saved_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        "keras_version": keras.__version__,
+        "backend": BACKEND,
+        # Copies: training goes on while the record is written.
+        "epochs": list(run.epochs),
+        "history": {name: list(values) for name, values in run.history.items()},
+        "runs": list(run.lineage),
+        "template": template,
+        "random": random_state.capture(model),
+        "metric_state": [] if epoch_done else metric_state(model),
+        "compiled": compiled(model),
+        "optimizer": optimizer_name(model),
+        "build_config": build_config(model),
+    }

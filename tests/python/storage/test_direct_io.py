@@ -1,0 +1,134 @@
+"""Bytes on their way to a file: by aligned memory, past the system's cache where it lets us."""
+
+import errno
+import fcntl
+import os
+import random
+import threading
+import zlib
+
+import pytest
+
+from kerascheckpoint.storage import direct_io
+from kerascheckpoint.storage.direct_io import BLOCK, Stream
+
+pytestmark = pytest.mark.any_backend
+
+LENGTHS = (1, 5000, 0, BLOCK, 3 * BLOCK, 17, 100_000, 2 * BLOCK - 22, 0)
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """Let a few thousand bytes go the way that many megabytes go."""
+    monkeypatch.setattr(direct_io, "SIZE", 2 * BLOCK)
+
+
+@pytest.fixture
+def pieces():
+    """Pieces that begin and end anywhere in blocks and buffers, empty ones among them."""
+    return [random.Random(length).randbytes(length) for length in LENGTHS]
+
+
+@pytest.fixture
+def fd(tmp_path):
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    yield fd
+    os.close(fd)
+
+
+def content(fd):
+    return os.pread(fd, 1 << 24, 0)
+
+
+def is_direct(fd):
+    return bool(fcntl.fcntl(fd, fcntl.F_GETFL) & getattr(os, "O_DIRECT", 0))
+
+
+def lookout(monkeypatch, refuse=lambda fd: None):
+    """Return a list that will hold, for each write, whether it went past the cache."""
+    write, seen = os.pwrite, []
+
+    def pwrite(fd, data, offset):
+        seen.append(is_direct(fd))
+        refuse(fd)
+        return write(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    return seen
+
+
+@pytest.mark.parametrize("size", [BLOCK, 2 * BLOCK, 8 * BLOCK, direct_io.SIZE])
+@pytest.mark.parametrize("offset", [0, BLOCK])
+def test_all_bytes_arrive_in_order_with_their_checksums(fd, pieces, size, offset, monkeypatch):
+    monkeypatch.setattr(direct_io, "SIZE", size)
+    sums = Stream().write(fd, pieces, offset)
+    assert content(fd) == bytes(offset) + b"".join(pieces)
+    assert sums == [zlib.crc32(piece) for piece in pieces]
+
+
+def test_the_memory_serves_one_file_after_the_other(tmp_path, pieces, small_memory):
+    shared = Stream()
+    for number in range(3):
+        with open(tmp_path / str(number), "w+b") as file:
+            written = [bytes([number]) * 3, *pieces[number:]]
+            shared.write(file.fileno(), written, 0)
+            assert file.read() == b"".join(written)
+
+
+@pytest.mark.parametrize("shift", [0, 1, BLOCK - 8])
+def test_bytes_that_lie_as_in_the_file_are_not_copied(fd, pieces, shift, monkeypatch):
+    """The copies for background saves are made so: memory and processor are for the training."""
+    monkeypatch.setattr(direct_io, "SIZE", 4 * BLOCK)
+    monkeypatch.setattr(direct_io, "LARGE", BLOCK)
+    copied, copy = [], direct_io._copy
+    monkeypatch.setattr(
+        direct_io, "_copy", lambda *given: copied.append(len(given[1])) or copy(*given)
+    )
+    memory = direct_io.aligned_memory(40 * BLOCK)
+    memory[:] = random.Random(1).randbytes(40 * BLOCK)
+    first = bytes(BLOCK + shift)
+    second = memory[shift : 30 * BLOCK + 5]
+    sums = Stream().write(fd, [first, second, *pieces], 0)
+    assert content(fd) == b"".join([first, second, *pieces])
+    assert sums == [zlib.crc32(piece) for piece in [first, second, *pieces]]
+    assert sum(copied) == len(first) + (-shift % BLOCK) + 5 + sum(LENGTHS)
+
+
+def test_whole_blocks_go_past_the_cache(fd, pieces, small_memory, monkeypatch):
+    if not direct_io._set_direct(fd, True):
+        pytest.skip("this file system has no direct I/O")
+    direct_io._set_direct(fd, False)
+    seen = lookout(monkeypatch)
+    Stream().write(fd, pieces, 0)
+    assert seen.count(True) > len(b"".join(pieces)) // (2 * BLOCK)
+    assert not seen[-1], "the rest is no whole block"
+    assert not is_direct(fd), "later writes are not of whole blocks"
+
+
+def test_what_fits_into_the_memory_goes_through_the_cache(fd, pieces, monkeypatch):
+    seen = lookout(monkeypatch)
+    Stream().write(fd, pieces, 0)
+    assert seen == [False]
+
+
+def test_a_disk_that_wants_larger_blocks_gets_the_bytes_through_the_cache(
+    fd, pieces, small_memory, monkeypatch
+):
+    def refuse(fd):
+        if is_direct(fd):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    seen = lookout(monkeypatch, refuse)
+    Stream().write(fd, pieces, 0)
+    assert seen.count(False) > 1
+    assert content(fd) == b"".join(pieces)
+
+
+def test_a_refused_write_raises_and_leaves_no_thread_behind(tmp_path, pieces, small_memory):
+    (tmp_path / "file").touch()
+    fd = os.open(tmp_path / "file", os.O_RDONLY)
+    before = threading.active_count()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        Stream().write(fd, pieces, 0)
+    os.close(fd)
+    assert threading.active_count() == before

@@ -1,0 +1,1 @@
+"""What the tests share: tiny models, small files, kinds of models, faults."""
