@@ -62,17 +62,17 @@ def test_variables_of_several_devices_are_seen_as_well(backend):
 import tensorflow as tf
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
-from kerascheckpoint import views
+from kerascheckpoint.backends.arrays import numpy_views
 found = {}
 for number in range(2):
     with tf.device(f"CPU:{number}"):
         found[f"single {number}"] = tf.Variable(float(number))
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
     found["mirrored"] = tf.Variable(5.0)
-print([float(array) for array in views.of(found).values()])
-print([float(array) for array in views.of({"single 1": found["single 1"]}).values()])
+print([float(array) for array in numpy_views(found).values()])
+print([float(array) for array in numpy_views({"single 1": found["single 1"]}).values()])
 del found["mirrored"]
-print([float(array) for array in views.of(found).values()])
+print([float(array) for array in numpy_views(found).values()])
 """)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-3:] == ["[0.0, 1.0, 5.0]", "[1.0]", "[0.0, 1.0]"]

@@ -119,8 +119,8 @@ def test_leftovers_of_a_living_writer_are_not_removed(tmp_path):
     code = f"""
 import os
 from support import small_files as f
-from kerascheckpoint import commit
-with commit.atomic_write({str(path)!r}) as staged:
+from kerascheckpoint.storage import local
+with local.atomic_write({str(path)!r}) as staged:
     print(staged.path, flush=True)
     input()
     content = f.content_of({{"vars/0": f.np.ones(2)}}, model=True)
@@ -324,8 +324,8 @@ def test_a_killed_save_through_a_link_is_cleared_by_the_next_run(shared_model, t
 
     killed = training.in_python(
         "import os, sys\n"
-        "from kerascheckpoint import commit\n"
-        "with commit.atomic_write(sys.argv[1]): os.kill(os.getpid(), 9)",
+        "from kerascheckpoint.storage import local\n"
+        "with local.atomic_write(sys.argv[1]): os.kill(os.getpid(), 9)",
         str(link),
     )
     assert killed.returncode == -signal.SIGKILL

@@ -43,12 +43,12 @@ def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return
     """After a power cut the name never stands for bytes that were lost with the cache."""
     script = f"""
 import os, sys
-from kerascheckpoint import commit
+from kerascheckpoint.storage import local
 told = []
 flush, replace = os.fsync, os.replace
 os.fsync = lambda fd: (told.append("flush " + os.readlink(f"/proc/self/fd/{{fd}}")), flush(fd))
 os.replace = lambda *paths: (told.append("replace"), replace(*paths))
-with commit.atomic_write({str(tmp_path / "a.keras")!r}) as staged:
+with local.atomic_write({str(tmp_path / "a.keras")!r}) as staged:
     temporary = staged.path
 assert told == ["flush " + temporary, "replace", "flush {tmp_path}"], told
 """

@@ -253,7 +253,7 @@ def interrupted_at_each_line(sample: Sample, directory: str, tries: int, seed: i
             except BaseException as error:
                 chain = [error, error.__context__]  # zipfile complains when it is interrupted
                 expect(any(isinstance(e, KeyboardInterrupt) for e in chain), repr(error))
-            in_body = "commit.py" not in stepper.lines[at]
+            in_body = "local.py" not in stepper.lines[at]
             check(sample, directory, 1, 2, leftovers=not in_body)
 
         expect(in_child(body) == 0, "the process did not survive Ctrl-C")
