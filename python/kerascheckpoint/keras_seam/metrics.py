@@ -1,4 +1,4 @@
-"""What Keras knows of metrics, and how it prints messages."""
+"""The direction of compiled metrics, and Keras' message printing."""
 
 from typing import Any, Literal
 
@@ -7,7 +7,7 @@ from .store import KerasMustHandleError
 
 
 def print_message(text: str) -> None:
-    """Print through Keras, so that its logging settings hold."""
+    """Print through Keras, so that its logging settings apply."""
     try:
         private_name("utils.io_utils", "print_msg")(text)
     except KerasMustHandleError:
@@ -15,9 +15,9 @@ def print_message(text: str) -> None:
 
 
 def metric_direction(model: Any, name: str) -> Literal["min", "max"] | None:
-    """Return `"min"` or `"max"` if the compiled metric `name` says which is better, else `None`.
+    """Return the direction in which the compiled metric `name` improves, or `None` if unknown.
 
-    `_direction` of a metric was seen from Keras 3.7 on; before, the name alone decides.
+    Metrics have `_direction` from Keras 3.7 on; before that, only the name can tell.
     """
     outputs = [f"{output}_" for output in getattr(model, "output_names", None) or []]
     names = {name, *(name.removeprefix(output) for output in outputs)}

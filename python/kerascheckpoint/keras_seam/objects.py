@@ -1,7 +1,4 @@
-"""Everything private to Keras, in one place, with a public way out where a piece is missing.
-
-Seen in Keras 3.3 to 3.16 unless a function says otherwise.
-"""
+"""The objects whose state Keras saves, found by Keras' own saving walk."""
 
 import contextlib
 import dataclasses
@@ -13,7 +10,7 @@ import keras
 from .private import private_name
 from .store import KerasMustHandleError, StoreEntry
 
-# Attributes that say nothing of a model's structure: Keras makes their values anew while it trains.
+# Attributes that do not describe a model's structure: Keras replaces their values while it trains.
 TRANSIENT_ATTRIBUTES = {
     *("_jax_state", "_torch_params", "_losses", "_loss_ids"),
     *("_dropout_mask", "_recurrent_dropout_mask"),
@@ -40,10 +37,10 @@ class Saveable:
 def saveables(model: Any) -> list[Saveable]:
     """Return the objects that Keras would save, in its order and with its names.
 
-    Keras' own walk does this, over a store that notes each object's path.
+    Runs Keras' own walk with a store that only records each object's path.
 
     Raises:
-        KerasMustHandleError: If this Keras walks in another way.
+        KerasMustHandleError: If this Keras walks in a way that is not supported.
     """
     save_state = private_name("saving.saving_lib", "_save_state")
     visits = _visits()
@@ -60,7 +57,7 @@ def saveables(model: Any) -> list[Saveable]:
     except TypeError as error:
         raise KerasMustHandleError(str(error)) from error
     if not objects.keys() >= visits.places.keys():
-        objects = _reachable(model, _walked)  # slower, and hardly ever needed
+        objects = _reachable(model, _walked)  # slower, and rarely needed
     if not objects.keys() >= visits.places.keys():
         raise KerasMustHandleError("Keras saved an object that was not found")
     return [Saveable(objects[key], *place) for key, place in visits.places.items()]
@@ -68,14 +65,14 @@ def saveables(model: Any) -> list[Saveable]:
 
 @contextlib.contextmanager
 def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
-    """Keep objects from storing anything during a mere walk: optimizers would copy all they have.
+    """Replace each object's `save_own_variables` by a no-op during the walk.
 
-    Nor can any of them refuse the store that it is given.
+    Otherwise optimizers would copy all their variables, and an object could refuse the store.
     """
     silenced = [vars(target) for target in objects if hasattr(target, "save_own_variables")]
     kept = [attributes.get("save_own_variables") for attributes in silenced]
 
-    def give_back() -> None:
+    def restore_all() -> None:
         for attributes, own in zip(silenced, kept, strict=True):
             if own is None:
                 attributes.pop("save_own_variables", None)
@@ -88,32 +85,32 @@ def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
         yield
     finally:
         try:
-            give_back()
-        finally:  # once more, if Ctrl-C came in the middle of that
-            give_back()
+            restore_all()
+        finally:  # again, in case Ctrl-C interrupted the first attempt
+            restore_all()
 
 
 def is_stock_optimizer(target: Any) -> bool:
-    """Tell whether an object stores its variables in the way of all optimizers of Keras."""
+    """Tell whether an object uses the `save_own_variables` that Keras' optimizers share."""
     stock = keras.optimizers.Optimizer.save_own_variables
     own = getattr(type(target), "save_own_variables", None)
     return own is stock and "save_own_variables" not in vars(target)
 
 
 def stores_in_keras_way(target: Any) -> bool:
-    """Tell whether Keras' own code stores an object's variables, which it does not change."""
+    """Tell whether Keras' own code stores an object's variables. That code does not modify them."""
     store = target.save_own_variables
     return str(getattr(store, "__module__", "")).startswith("keras.")
 
 
 def _visits() -> Any:
-    """Return the set that Keras notes visited objects in; with it comes a store for its walk."""
+    """Return the set in which Keras records visited objects, with a store for its walk attached."""
 
     class Store(private_name("saving.saving_lib", "H5IOStore")):  # type: ignore[misc]
         made: tuple[str, str | None, bool] | None = None
 
         def __init__(self) -> None:
-            """No file is opened."""
+            """Open no file, unlike the class this derives from."""
 
         def __bool__(self) -> bool:
             return True
@@ -137,7 +134,7 @@ def _visits() -> Any:
 
 
 def _reachable(model: Any, children: Callable[[Any], Iterable[Any]]) -> dict[int, Any]:
-    """Return, by identity, the objects that take part in saving and hang together with `model`."""
+    """Return the saveable objects that can be reached from `model`, by their `id()`."""
     kind = saveable_type()
     found: dict[int, Any] = {}
     containers: set[int] = set()
@@ -155,12 +152,12 @@ def _reachable(model: Any, children: Callable[[Any], Iterable[Any]]) -> dict[int
 
 
 def _held(target: Any) -> Iterable[Any]:
-    """Return what an object holds in its own attributes."""
+    """Return the values of an object's own attributes."""
     return list(vars(target).values())
 
 
 def _walked(target: Any) -> Iterable[Any]:
-    """Return what Keras' walk would see of an object, properties included."""
+    """Return the children that Keras' walk visits, properties included."""
     return [child for _, child in private_name("saving.saving_lib", "_walk_saveable")(target)]
 
 

@@ -14,7 +14,6 @@ from .store import KerasMustHandleError
 
 BACKEND: str = keras.config.backend()
 
-# Of the batches of one execution, `on_train_batch_end` names the last; before Keras 3.11 the first.
 VERSION = tuple(int(part) for part in re.findall(r"\d+", keras.__version__)[:2])
 
 

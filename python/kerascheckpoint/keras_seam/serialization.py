@@ -15,7 +15,7 @@ from .store import KerasMustHandleError
 
 
 class _OnceImported:
-    """Keras' lazy TensorFlow, which is there only once something else has imported it."""
+    """Keras' lazy TensorFlow module, available only after something else has imported it."""
 
     def __init__(self, lazy: Any) -> None:
         self._lazy = lazy
@@ -30,7 +30,7 @@ class _OnceImported:
 
 @contextlib.contextmanager
 def not_importing_tensorflow() -> Iterator[None]:
-    """Keep Keras from importing TensorFlow, for seconds, to find that no object is one of its."""
+    """Skip Keras' slow TensorFlow import, which serves only a type check."""
     serialization: Any = importlib.import_module("keras.src.saving.serialization_lib")
     lazy = getattr(serialization, "tf", None)
     if lazy is None:
@@ -44,7 +44,7 @@ def not_importing_tensorflow() -> Iterator[None]:
 
 
 def serialize(target: Any) -> dict[str, Any]:
-    """Return the config of a model as Keras writes it, objects in common marked as such."""
+    """Return the config of a model as Keras writes it, with shared objects marked."""
     with private_name("saving.serialization_lib", "ObjectSharingScope")():
         config: dict[str, Any] = keras.saving.serialize_keras_object(target)
     return config
@@ -56,7 +56,7 @@ def dumps(config: Any) -> str:
 
 
 def build_config(model: Any) -> dict[str, Any] | None:
-    """Return what `build_from_config` of an unbuilt copy of `model` takes, if it is plain JSON."""
+    """Return what `build_from_config` of an unbuilt copy needs; `None` if that is not JSON."""
     try:
         config: dict[str, Any] | None = model.get_build_config()
         json.dumps(config)
@@ -68,7 +68,7 @@ def build_config(model: Any) -> dict[str, Any] | None:
 def save_legacy(model: Any, path: str) -> None:
     """Write a model in the legacy HDF5 format.
 
-    In memory first, where this Keras can: HDF5 itself crashes when a disk is full.
+    The file is built in memory where this Keras allows it, because HDF5 crashes on a full disk.
     """
     try:
         write = private_name("legacy.saving.legacy_h5_format", "save_model_to_hdf5")

@@ -1,4 +1,4 @@
-"""What an object's `save_own_variables` writes into, and what says that only Keras can serve it."""
+"""The store that objects save their variables into, and the error for those only Keras can save."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -8,22 +8,27 @@ import numpy as np
 
 
 class KerasMustHandleError(Exception):
-    """This Keras, or this use of it, is not known here: its own saving must do the work."""
+    """Only Keras' own saving supports this version, or this use, of Keras."""
 
 
 class StoreEntry(dict[str, Any]):
     """What an object's `save_own_variables` writes into.
 
-    Any use beyond that of a dict is noted, because then only Keras' own store can serve.
+    It supports what a dict supports. Any other use is recorded: then only Keras' own store will do.
 
     Attributes:
-        unknown_use: What that use was, even if the object went on as if it had not been refused.
+        unknown_use: Description of such a use, kept even if the object caught the error.
     """
 
     unknown_use: str | None = None
 
     def __init__(self, content: Mapping[str, Any] | None = None, take: Any = None) -> None:
-        """Make an entry that keeps what `take` returns for each value that is written."""
+        """Make an entry.
+
+        Args:
+            content: Initial values by key.
+            take: Called with each value written; the entry keeps what it returns.
+        """
         super().__init__(content or {})
         self._take = take
 
@@ -48,4 +53,4 @@ class StoreEntry(dict[str, Any]):
 
 
 class UnknownStoreUseError(KerasMustHandleError, AttributeError):
-    """An object used its store in a way that only Keras' own store serves."""
+    """An object used its store in a way that only Keras' own store supports."""
