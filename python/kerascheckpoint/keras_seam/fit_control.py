@@ -13,6 +13,8 @@ from .private import BACKEND, VERSION
 # Whether `fit` has a batch in its hands when it announces it; else it may find that there is none.
 DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 
+# With several steps per execution, Keras before 3.11 passes the first batch index to
+# `on_train_batch_end`, later versions the last.
 BATCH_END_NAMES_FIRST = VERSION < (3, 11)
 
 
