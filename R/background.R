@@ -1,11 +1,11 @@
-# What a callback leaves behind when `fit()` fails, which Keras tells nobody: files
-# that are still being written, and the watch for signals.
+# What a callback leaves behind when `fit()` fails, since Keras then calls no hook:
+# files that are still being written, and the watch for signals.
 
 background <- new.env(parent = emptyenv())
 
-# Accepted files are finished when the session ends, even after a `fit()` that
-# was interrupted and told nobody. Registered once, after Python has started, so
-# that it runs before reticulate's own farewell (finalizers run newest first).
+# Finishes accepted files when the session ends, also after an interrupted `fit()`.
+# R runs finalizers newest first, so this one, registered after Python has started,
+# runs before reticulate's own.
 finish_writing_at_exit <- function() {
   if (is.null(background$registered)) {
     background$registered <- TRUE
@@ -13,14 +13,14 @@ finish_writing_at_exit <- function() {
   }
 }
 
-# Python's own farewell is not heard under R, so what it would say is said here:
-# which files failed that nobody has asked about.
+# Names the files that could not be written and that nobody has asked about. Under
+# R, Python's own exit handler comes too late to print.
 end_session <- function() {
   try(core("background")$`report_failures`(), silent = TRUE)
 }
 
-# Before files are looked at: what a failed `fit()` of keras3 left behind is
-# then complete.
+# Waits for files that a failed `fit()` of keras3 has left unfinished, so that
+# whoever looks sees all of them.
 finish_writing <- function() {
   if (isTRUE(background$registered)) {
     core("background")$wait_all()
@@ -28,8 +28,8 @@ finish_writing <- function() {
   invisible()
 }
 
-# After a failed `fit()` Python would go on noting signals, which it hands to R only
-# when it runs again.
+# After a failed `fit()` Python would go on catching signals, and hand them to R
+# only when Python runs again.
 stop_watching <- function() {
   if (isTRUE(bridge$connected)) {
     core("interrupt")$end_finished()

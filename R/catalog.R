@@ -76,24 +76,24 @@
 #' verify_checkpoint(latest_checkpoint(run))$epoch
 #' @export
 list_checkpoints <- function(filepath) {
-  path <- check_place(missing(filepath), filepath)
+  path <- check_location(missing(filepath), filepath)
   finish_writing()
-  found <- with_python_conditions(core("catalog", convert = FALSE)$list_checkpoints(path))
+  found <- with_python_conditions(core(convert = FALSE)$list_checkpoints(path))
   new_checkpoint_list(found)
 }
 
 #' @rdname list_checkpoints
 #' @export
 latest_checkpoint <- function(filepath) {
-  path <- check_place(missing(filepath), filepath)
+  path <- check_location(missing(filepath), filepath)
   finish_writing()
-  with_python_conditions(core("catalog")$latest_checkpoint(path))$path
+  with_python_conditions(core()$latest_checkpoint(path))$path
 }
 
 #' @rdname list_checkpoints
 #' @export
 best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
-  path <- check_place(missing(filepath), filepath)
+  path <- check_location(missing(filepath), filepath)
   if (!is.null(monitor)) {
     monitor <- check_string(monitor, "monitor")
   }
@@ -102,7 +102,7 @@ best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
   }
   finish_writing()
   with_python_conditions(
-    core("catalog")$best_checkpoint(path, monitor = monitor, mode = mode)
+    core()$best_checkpoint(path, monitor = monitor, mode = mode)
   )$path
 }
 
@@ -112,24 +112,20 @@ verify_checkpoint <- function(path) {
   check_present(missing(path), "path", "the path of a checkpoint")
   path <- check_file(path)
   finish_writing()
-  info <- with_python_conditions(core("verify", convert = FALSE)$verify_checkpoint(path))
+  info <- with_python_conditions(core(convert = FALSE)$verify_checkpoint(path))
   new_checkpoint_list(list(info))
 }
 
-# A directory, a template or a file. Only of a template are braces placeholders,
-# so what exists as it stands is taken as it stands.
-check_place <- function(is_missing, filepath, call = rlang::caller_env()) {
+# A directory, a template or a file. What exists under its name as it stands is
+# taken as it stands; only otherwise are braces placeholders.
+check_location <- function(is_missing, filepath, call = rlang::caller_env()) {
   accepted <- "a directory, a template or a file, as a string or an fs::path"
   check_present(is_missing, "filepath", accepted, call)
   path <- check_file(filepath, "filepath", call)
   if (file.exists(path)) {
     return(path)
   }
-  problem <- template_problem(filepath)
-  if (!is.null(problem)) {
-    abort_argument("filepath", filepath, accepted_templates, paste0("`filepath` ", problem, "."),
-                   call = call)
-  }
+  check_braces(filepath, call)
   absolute_path(filepath, template = TRUE)
 }
 

@@ -2,20 +2,26 @@
 
 #' Print and summarise a list of checkpoints
 #'
-#' `print()` shows one line per file: its name within the directory that all
-#' files share, the epochs (and batches) done, the monitored value, whether it was
-#' the best so far when saved (`*`) and is the best of all (`**`), why and when it
-#' was saved, and its size. `summary()` counts.
+#' `print()` shows one line per file: its name within the directory that all files
+#' share, the epochs (and batches) done, the monitored value, whether it was the best
+#' so far when it was saved (`*`) or is the best of its run (`**`), why and when it was
+#' saved, and its size. `summary()` counts.
+#'
+#' `2 + 3/8 batches` stands for two whole epochs and three of the eight batches of the
+#' next one. A part of a list, such as `tail(x)`, marks with `**` what is the best of
+#' the whole list. In a narrow console the columns `reason`, `size` and `saved` are
+#' left out, in this order, and a last line says so; paths are never cut short.
+#' Control characters in names are shown by their codes.
 #'
 #' @param x,object A `checkpoint_list`, from [list_checkpoints()].
-#' @param n A whole number: print so many of the newest files; `Inf` for all.
+#' @param n A whole number: how many of the newest files to print; `Inf` for all.
 #' @param ... Not used.
 #'
-#' @returns `print()`: `x`, invisibly. `summary()`: a list of class
-#'   `summary.checkpoint_list`, with `files`, `bytes`, `epochs` (fewest and most
-#'   completed), `saved_at` (first and last), `monitor`, `mode`, `best` and
-#'   `latest` (one-row lists, or `NULL`), `best_value`, `keras_versions` and
-#'   `backends`.
+#' @returns `print()` returns `x`, invisibly. `summary()` returns a list of class
+#'   `summary.checkpoint_list` with `files`, `bytes`, `epochs` (fewest and most
+#'   completed), `saved_at` (first and last), `monitor`, `mode`, `best` and `latest`
+#'   (lists of one row, or `NULL`), `best_value`, `keras_versions` and `backends`. `best`
+#'   is the best of the files in `object`.
 #' @seealso [plot.checkpoint_list()]
 #' @examplesIf kerascheckpoint:::keras_is_available()
 #' path <- tempfile(fileext = ".keras")
@@ -29,7 +35,7 @@
 #' summary(checkpoints)
 #' @export
 print.checkpoint_list <- function(x, n = 20L, ...) {
-  if (!has_all_columns(x)) {
+  if (!all(fixed_columns %in% names(x))) {
     print(as.data.frame(x), ...)
     return(invisible(x))
   }
@@ -39,11 +45,10 @@ print.checkpoint_list <- function(x, n = 20L, ...) {
   }
   shown <- utils::tail(seq_len(nrow(x)), check_rows(n))
   directory <- common_directory(x$path)
-  cat(count(nrow(x), "checkpoint"), ", ", format_bytes(sum(x$size)), ", in ", directory, "\n\n",
-      sep = "")
-  columns <- display_columns(x, directory)[shown, , drop = FALSE]
-  headings <- c(value = value_heading(x), saved = "saved (UTC)")[names(columns)]
-  writeLines(format_table(columns, ifelse(is.na(headings), names(columns), headings)))
+  place <- if (nzchar(directory)) paste(", in", printable(directory)) else ""
+  cat(count(nrow(x), "checkpoint"), ", ", format_bytes(sum(x$size)), place, "\n\n", sep = "")
+  columns <- lapply(display_columns(x, directory), `[`, shown)
+  print_columns(columns[vapply(columns, function(column) any(nzchar(column)), NA)], x$monitor)
   if (length(shown) < nrow(x)) {
     cat("(and ", nrow(x) - length(shown), " older; print(n = ", nrow(x), ") shows all)\n", sep = "")
   }
@@ -54,43 +59,64 @@ check_rows <- function(n, call = rlang::caller_env()) {
   if (identical(n, Inf)) largest_integer else check_whole(n, "n", lower = 1L, call = call)
 }
 
+# All columns as text.
 display_columns <- function(x, directory) {
   marks <- ifelse(x$best %in% TRUE, "*", "")
-  marks[best_of(x)$row] <- "**"
-  columns <- data.frame(
-    file = within_directory(x$path, directory),
-    epoch = format_progress(x$epoch, x$batch),
+  marks[is_best_of_run(x)] <- "**"
+  columns <- list(
+    run = if ("run" %in% names(x)) printable(as.character(x$run)),
+    file = printable(within_directory(x$path, directory)),
+    epoch = format_progress(x),
+    monitor = if (length(unique(known(x$monitor))) > 1L) blank_na(printable(x$monitor)),
     value = blank_na(signif(x$value, 4L)),
     best = marks,
     reason = blank_na(x$reason),
     saved = format(x$saved_at, "%Y-%m-%d %H:%M:%S"),
     size = format_bytes(x$size)
   )
-  if (length(monitors_of(x)) > 1L) {
-    columns <- cbind(columns[1:2], monitor = blank_na(x$monitor), columns[3:7])
-  }
-  columns[vapply(columns, function(column) any(nzchar(column)), NA)]
+  columns[lengths(columns) > 0L]
 }
 
-# The monitored metric itself, where all files have the same one.
-value_heading <- function(x) if (length(monitors_of(x)) == 1L) monitors_of(x) else "value"
+# Leaves out columns that the console has no room for, the least important first.
+print_columns <- function(columns, monitor) {
+  left_out <- character()
+  for (name in c("", intersect(c("reason", "size", "saved"), names(columns)))) {
+    left_out <- c(left_out, name)
+    lines <- format_table(columns[setdiff(names(columns), left_out)], monitor)
+    if (max(nchar(lines, "width")) <= getOption("width")) break
+  }
+  writeLines(lines)
+  if (length(left_out) > 1L) {
+    cat("(too narrow for: ", paste(left_out[-1L], collapse = ", "), ")\n", sep = "")
+  }
+}
 
-monitors_of <- function(x) unique(x$monitor[!is.na(x$monitor)])
-
-# One line per row however long it is: a path is never cut short or torn apart.
-format_table <- function(columns, headings) {
+# The value stands under the name of its metric, where all files monitored the same.
+format_table <- function(columns, monitor) {
+  monitor <- unique(known(monitor))
+  headings <- c(saved = "saved (UTC)", value = if (length(monitor) == 1L) printable(monitor))
+  headings <- ifelse(is.na(headings[names(columns)]), names(columns), headings[names(columns)])
   cells <- Map(function(heading, column) format(c(heading, column)), headings, columns)
   trimws(do.call(paste, c(unname(cells), sep = "  ")), "right")
 }
 
-format_progress <- function(epoch, batch) {
-  between <- !is.na(batch) & batch > 0L
-  paste0(blank_na(epoch), ifelse(between, paste0(" + ", batch, " batches"), ""))
+format_progress <- function(x) {
+  inside <- !is.na(x$batch) & x$batch > 0L
+  of_all <- paste0("/", batches_per_epoch(x))
+  batches <- paste0(" + ", x$batch, ifelse(of_all == "/NA", "", of_all), " batches")
+  paste0(blank_na(x$epoch), ifelse(inside, batches, ""))
 }
 
-blank_na <- function(x) ifelse(is.na(x), "", format(x, trim = TRUE))
-
-count <- function(n, noun) paste0(n, " ", noun, if (n == 1L) "" else "s")
+# How many batches an epoch has in the run of each row: known once an epoch is done,
+# and where all epochs are of one length. NA elsewhere.
+batches_per_epoch <- function(x) {
+  sizes <- (x$step - x$batch) / x$epoch
+  sizes[is.na(x$epoch) | x$epoch == 0L | sizes <= 0 | sizes %% 1 != 0] <- NA
+  stats::ave(sizes, run_of(x), FUN = function(sizes) {
+    sizes <- unique(known(sizes))
+    if (length(sizes) == 1L) sizes else NA_real_
+  })
+}
 
 #' @rdname print.checkpoint_list
 #' @export
@@ -106,13 +132,15 @@ summary.checkpoint_list <- function(object, ...) {
       mode = best$mode,
       best_value = best$value,
       best = if (is.na(best$row)) NULL else object[best$row, ],
-      latest = if (nrow(object) == 0L) NULL else object[nrow(object), ],
+      latest = if (nrow(object) == 0L) NULL else object[newest_row(object), ],
       keras_versions = sort(unique(object$keras_version)),
       backends = sort(unique(object$backend))
     ),
     class = "summary.checkpoint_list"
   )
 }
+
+newest_row <- function(x) utils::tail(order(x$saved_at, na.last = FALSE), 1L)
 
 known_range <- function(x) if (all(is.na(x))) rep(x[NA_integer_], 2L) else range(x, na.rm = TRUE)
 
@@ -125,15 +153,15 @@ print.summary.checkpoint_list <- function(x, ...) {
       line("epochs", paste(unique(x$epochs), collapse = " to "))
     }
     line("saved", paste(unique(format(x$saved_at, "%Y-%m-%d %H:%M:%S")), collapse = " to "), " UTC")
-    line("latest", x$latest$path)
+    line("latest", printable(x$latest$path))
   }
   if (!is.null(x$best)) {
-    line("best", x$best$path)
-    line("", x$monitor, " ", signif(x$best_value, 4L), " after epoch ",
-         format_progress(x$best$epoch, x$best$batch))
+    line("best", printable(x$best$path))
+    line("", printable(x$monitor), " ", signif(x$best_value, 4L), " after epoch ",
+         format_progress(x$best))
   }
   if (length(x$keras_versions)) {
-    line("keras", paste(c(x$keras_versions, x$backends), collapse = ", "))
+    line("keras", paste(printable(c(x$keras_versions, x$backends)), collapse = ", "))
   }
   invisible(x)
 }

@@ -1,13 +1,15 @@
-# The data frame of class `checkpoint_list`, made of Python's `CheckpointInfo`s.
+# The data frame of class `checkpoint_list`: one row per checkpoint.
 
-# All files cross in one JSON text: fast for thousands, and numbers beyond 32 bits
-# arrive as doubles where reticulate would corrupt Python integers.
+# Makes a list of Python's `CheckpointInfo`s. They cross in one JSON text, which is
+# fast for thousands of files; and numbers beyond 32 bits arrive as doubles, where
+# reticulate would corrupt Python's integers.
 new_checkpoint_list <- function(infos) {
   text <- core("checkpoint_info")$to_json(infos)
   checkpoint_list_from_json(text)
 }
 
-# The columns that every list has, before those of the metrics.
+# The columns that every list has, before those of the metrics. A list of several
+# runs has the column "run" in front.
 fixed_columns <- c(
   "path", "epoch", "batch", "step", "monitor", "mode", "value", "best", "reason", "saved_at",
   "size", "weights_only", "keras_version", "backend", "schema"
@@ -35,11 +37,15 @@ checkpoint_list_from_json <- function(text) {
   )
   metrics <- metric_columns(lapply(infos, `[[`, "metrics"))
   frame[names(metrics)] <- metrics
-  structure(frame, class = c("checkpoint_list", "data.frame"))
+  as_checkpoint_list(frame)
 }
 
-# One field of all infos, NA where it is null; whole numbers that no integer
-# holds are NA as well.
+as_checkpoint_list <- function(frame) {
+  structure(frame, class = c("checkpoint_list", "data.frame"), best_paths = best_paths(frame))
+}
+
+# Returns one field of all infos: NA where it is null, and where a whole number
+# does not fit into an R integer.
 column <- function(infos, field, type) {
   missing <- type[NA_integer_]
   vapply(infos, function(info) as_type(info[[field]], type, missing), type)
@@ -59,20 +65,21 @@ metric_columns <- function(metrics) {
   stats::setNames(columns, metric_column(names))
 }
 
-# The column of a metric: its own name, or with a prefix where that name is taken.
-# A metric that is itself called like such a column gets one prefix more, so every
-# metric has a column of its own, whichever others there are.
+# Returns the column of a metric: its name, or with the prefix "metric_" where that
+# name is taken. A metric that is itself called "metric_size" gets one more prefix,
+# so that each metric has a column of its own, whichever others there are.
 metric_column <- function(metric) {
-  ifelse(sub(metric_prefixes, "", metric) %in% fixed_columns, paste0("metric_", metric), metric)
+  ifelse(is_reserved(metric), paste0("metric_", metric), metric)
 }
+
+is_reserved <- function(name) sub(metric_prefixes, "", name) %in% c("run", fixed_columns)
 
 metric_prefixes <- "^(metric_)+"
 
-# The metrics of a list by their own names, and the values of one.
+# The metrics of a list, by their own names.
 metric_names <- function(x) {
-  columns <- setdiff(names(x), fixed_columns)
-  taken <- sub(metric_prefixes, "", columns) %in% fixed_columns
-  ifelse(taken, sub("^metric_", "", columns), columns)
+  columns <- setdiff(names(x), c("run", fixed_columns))
+  ifelse(is_reserved(columns), sub("^metric_", "", columns), columns)
 }
 
 metric_values <- function(x, metric) {
@@ -80,56 +87,48 @@ metric_values <- function(x, metric) {
   if (column %in% names(x)) as.double(x[[column]]) else rep(NA_real_, nrow(x))
 }
 
-# 2026-01-31T12:00:00.123456+00:00, as Python writes it, always in UTC.
+# Reads times as Python writes them, always in UTC: 2026-01-31T12:00:00.123456+00:00.
 as_utc <- function(text) {
   as.POSIXct(sub("(Z|[+]00:00)$", "", text), format = "%Y-%m-%dT%H:%M:%OS", tz = "UTC")
 }
 
-# ---- what print, summary and plot have in common ----
+# ---- the best of a list ----
 
-# `[` may drop columns; what is left is then shown as an ordinary data frame.
-has_all_columns <- function(x) all(fixed_columns %in% names(x))
-
-# The file that `best_checkpoint()` names: its row, by what, in which direction and
-# with which value; all NA if no file has a rank. It goes by what the newest file
-# monitored; of equal ones it is the oldest, for the later ones were no
-# improvement; it is never one whose metrics are those of an epoch cut short.
+# Finds the file that `best_checkpoint()` names: its row, the metric, the direction
+# and the value; all NA if no file has a rank. The newest file says which metric
+# counts. Of equal values the oldest wins, since the later ones are no improvement.
+# A file saved in an epoch that a signal cut short has no rank.
 best_of <- function(x) {
   ours <- !is.na(x$schema)
-  monitor <- utils::tail(x$monitor[ours & !is.na(x$monitor)], 1L)
-  mode <- utils::tail(x$mode[ours & x$monitor %in% monitor & !is.na(x$mode)], 1L)
-  values <- if (length(mode)) metric_values(x, monitor)
-  values[!ours | (x$reason %in% "interrupt" & !x$batch %in% 0L)] <- NA
+  age <- order(x$saved_at, na.last = FALSE)
+  newest <- rev(age)
+  monitor <- known(x$monitor[newest][ours[newest]])[1L]
+  mode <- known(x$mode[newest][(ours & x$monitor %in% monitor)[newest]])[1L]
+  values <- if (is.na(mode)) rep(NA_real_, nrow(x)) else metric_values(x, monitor)
+  values[!ours | is_cut_short(x)] <- NA
   if (all(is.na(values))) {
     return(list(row = NA_integer_, monitor = NA_character_, mode = NA_character_, value = NA_real_))
   }
-  row <- if (mode == "max") which.max(values) else which.min(values)
+  first <- if (mode == "max") which.max else which.min
+  row <- age[first(values[age])]
   list(row = row, monitor = monitor, mode = mode, value = values[[row]])
 }
 
-# The directory all files share, and each file's path within it.
-common_directory <- function(paths) {
-  directories <- unique(dirname(paths))
-  if (length(directories) == 0L) {
-    return("")
-  }
-  parts <- strsplit(directories, "/", fixed = TRUE)
-  shared <- Reduce(function(one, other) {
-    n <- min(length(one), length(other))
-    differs <- which(one[seq_len(n)] != other[seq_len(n)])
-    one[seq_len(if (length(differs)) differs[[1L]] - 1L else n)]
-  }, parts)
-  paste(shared, collapse = "/")
+known <- function(x) x[!is.na(x)]
+
+is_cut_short <- function(x) x$reason %in% "interrupt" & !x$batch %in% 0L
+
+# Tells which rows are the best of their run, whichever rows are looked at: what was
+# the best when the list was read stays it in a part of the list.
+is_best_of_run <- function(x) {
+  best <- attr(x, "best_paths")
+  x$path %in% if (is.null(best)) best_paths(x) else best
 }
 
-within_directory <- function(paths, directory) {
-  substring(paths, nchar(directory) + 2L)
+best_paths <- function(x) {
+  paths <- lapply(split(x, run_of(x)), function(run) run$path[best_of(run)$row])
+  known(unlist(paths, use.names = FALSE))
 }
 
-format_bytes <- function(bytes) {
-  power <- pmin(4, floor(log(pmax(bytes, 1, na.rm = TRUE), 1000)))
-  scaled <- bytes / 1000^power
-  digits <- ifelse(power > 0 & !is.na(bytes) & scaled < 9.95, 1L, 0L)
-  unit <- c("B", "kB", "MB", "GB", "TB")[power + 1L]
-  ifelse(is.na(bytes), "?", paste(sprintf("%.*f", digits, scaled), unit))
-}
+# The run of each row; one run where nothing tells several apart.
+run_of <- function(x) if ("run" %in% names(x)) as.character(x$run) else rep("", nrow(x))

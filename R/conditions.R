@@ -1,10 +1,16 @@
 # The errors of this package: refused arguments, and Python's exceptions in R.
 
+# The trace ends with the function that the user called, so that it does not show
+# how this package is built.
 abort <- function(message, class = NULL, ..., call = rlang::caller_env()) {
-  rlang::abort(message, class = c(class, "kerascheckpoint_error"), ..., call = call)
+  rlang::abort(
+    message,
+    class = c(class, "kerascheckpoint_error"), ...,
+    call = call, .frame = if (is.environment(call)) call else rlang::caller_env()
+  )
 }
 
-# Says which argument, what it was given, and what it takes.
+# Names the argument, the value it was given, and what it accepts.
 abort_argument <- function(argument, value, accepted, headline = NULL,
                            call = rlang::caller_env()) {
   if (is.null(headline)) {
@@ -22,7 +28,7 @@ abort_argument <- function(argument, value, accepted, headline = NULL,
   )
 }
 
-# A value in a few words: itself when it is short, else what kind of thing it is.
+# Describes a value in a few words: a short one as it is, others by their kind.
 describe_value <- function(value) {
   if (is.null(value)) {
     return("NULL")
@@ -30,53 +36,66 @@ describe_value <- function(value) {
   if (inherits(value, "difftime")) {
     return(paste("a difftime:", paste(format(unclass(value)), collapse = ", "), units(value)))
   }
+  if (is.function(value)) {
+    return("a function")
+  }
   if (is.atomic(value) && length(value) == 1L) {
     if (is.character(value) && !is.na(value)) {
-      return(encodeString(value, quote = "\""))
+      return(paste0("\"", printable(gsub("([\"\\\\])", "\\\\\\1", value)), "\""))
     }
     return(format(value, digits = 15, trim = TRUE))
   }
   sprintf("%s of length %d", class(value)[[1L]], length(value))
 }
 
-# Evaluates a call into Python. Python's exceptions become conditions of ours, or
-# only those for which `only` is true; those of the types in `refusals` are
-# refused arguments, too. A warning that an outer handler wants to act on is
-# raised again once the Python frames are gone (see R/warnings.R).
+# Runs code that calls Python. Python's exceptions become errors of this package,
+# or only those for which `only` is true. Those of the types in `refusals` are
+# refused arguments as well. A warning that a handler wants to leave with is
+# signalled again once Python's frames are gone (see R/warnings.R).
 with_python_conditions <- function(code, refusals = character(), only = NULL,
                                    call = rlang::caller_env()) {
-  forget_stopped_warning()
+  forget_pending_warning()
   tryCatch(code, error = function(error) {
-    raise_stopped_warning()
+    raise_pending_warning()
     exception <- python_exception(error)
     if (is.null(exception) || !(is.null(only) || only(exception))) {
       stop(error)
     }
+    refused <- exception$type %in% refusals
     abort(
-      exception$text,
+      printable_lines(exception$text),
       class = c(
-        if (exception$type %in% refusals) "kerascheckpoint_argument_error",
-        python_condition_class(exception$type)
+        if (refused) "kerascheckpoint_argument_error", python_condition_class(exception$type)
       ),
-      parent = exception$condition,
+      argument = if (refused) argument_in(exception$text),
+      parent = parent_condition(exception),
       call = call
     )
   })
 }
 
-# Type and text of the exception behind an R error, whatever reticulate is in
-# use: since 1.30 the condition is the Python exception itself, before that the
-# exception has to be asked for. NULL for an error that is R's own.
+# Python's messages name the argument first; NULL where they name none.
+argument_in <- function(text) {
+  named <- regmatches(text, regexpr("[a-z]+(_[a-z]+)*", text))
+  if (length(named) && named %in% names(formals(callback_model_checkpoint))) named
+}
+
+# Line breaks that Python put into its message stay.
+printable_lines <- function(text) {
+  paste(printable(strsplit(text, "\n", fixed = TRUE)[[1L]]), collapse = "\n")
+}
+
+# Finds the type and text of the Python exception behind an R error. Since
+# reticulate 1.30 the condition is the exception itself; before that we have to ask
+# for the last one. NULL for an error of R's own.
 python_exception <- function(error) {
   if (inherits(error, "python.builtin.BaseException")) {
     types <- class(error)[seq_len(match("python.builtin.BaseException", class(error)))]
     types <- sub("^python[.]builtin[.]", "", types)
     text <- reticulate::py_to_r(reticulate::import_builtins(convert = FALSE)$str(error))
     return(list(
-      type = unqualified(types[[1L]]),
-      bases = unqualified(types),
-      text = text,
-      condition = plain_condition(error, types, text)
+      type = unqualified(types[[1L]]), bases = unqualified(types), types = types, text = text,
+      condition = error
     ))
   }
   last <- reticulate::py_last_error()
@@ -87,15 +106,19 @@ python_exception <- function(error) {
   if (!grepl(paste0(type, ":"), conditionMessage(error), fixed = TRUE)) {
     return(NULL)
   }
-  list(type = type, bases = type, text = last$value, condition = error)
+  list(type = type, bases = type, types = last$type, text = last$value, condition = error)
 }
 
 unqualified <- function(types) sub(".*[.]", "", types)
 
-# A Python exception does not answer `$trace` as rlang expects of a parent, so it
-# is carried inside an R condition that has the names of its types.
-plain_condition <- function(error, types, text) {
-  rlang::error_cnd(class = types, message = paste0(types[[1L]], ": ", text), exception = error)
+# What an error of ours came from: Python's exception in an R condition. Its message
+# is the type alone, since rlang prints it below our own message, which has the text.
+parent_condition <- function(exception) {
+  rlang::error_cnd(
+    class = exception$types,
+    message = paste("the Python exception", exception$types[[1L]]),
+    exception = exception$condition
+  )
 }
 
 # CheckpointNotFoundError becomes kerascheckpoint_not_found_error.

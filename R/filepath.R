@@ -1,29 +1,32 @@
-# The path (or template of paths) that a callback writes to.
+# Where a callback writes to and where readers look: a path, a template or a URL.
 
-# A path as Python gets it: UTF-8, `~` expanded, and absolute from this moment
-# on, whatever the working directory is when a file is written or read.
+# Returns a path as Python receives it: in UTF-8, and absolute from now on,
+# whatever the working directory is later. A URL stays as it is.
 absolute_path <- function(path, template = FALSE) {
   path <- enc2utf8(as.character(path))
-  expanded <- path.expand(path)
-  keep <- if (template) escape_braces else identity
-  if (!identical(expanded, path)) {
-    home <- sub("(?<=.)/.*$|^$", "", path, perl = TRUE)
-    return(paste0(keep(path.expand(home)), substring(path, nchar(home) + 1L)))
-  }
-  if (grepl("^(/|\\\\|[A-Za-z]:)", path)) {
+  if (is_url(path)) {
     return(path)
   }
-  file.path(keep(enc2utf8(getwd())), path)
+  literal <- if (template) escape_braces else identity
+  home <- regmatches(path, regexpr("^~[^/\\\\]*", path))
+  if (length(home)) {
+    path <- paste0(literal(enc2utf8(path.expand(home))), substring(path, nchar(home) + 1L))
+  }
+  as.character(fs::path_abs(path, start = literal(enc2utf8(getwd()))))
 }
 
-# A brace in the name of a directory that only we put in front is no placeholder.
+# Python's name for a URL is the part before "://"; a drive has one letter only.
+is_url <- function(path) grepl("^[A-Za-z][A-Za-z0-9+.:-]+://", path)
+
+# The user wrote no braces in a directory that we put in front, so these are
+# part of a name.
 escape_braces <- function(path) gsub("([{}])", "\\1\\1", path)
 
 unescape_braces <- function(path) gsub("([{}])\\1", "\\1", path)
 
-# A URL would be taken for a relative path, and files land in a directory "s3:".
+# Python would take a URL for a relative path and write to a directory "s3:".
 check_mounted <- function(path, argument, call) {
-  if (grepl("^[A-Za-z][A-Za-z0-9+.-]+://", path)) {
+  if (is_url(path)) {
     abort_argument(
       argument, path,
       "a path on a mounted file system: mount the remote storage, or save locally and copy it",
@@ -32,6 +35,8 @@ check_mounted <- function(path, argument, call) {
   }
 }
 
+# Checks what can be checked without Python; the rest of the grammar of format
+# strings is Python's, which refuses what it cannot fill when the callback is made.
 check_filepath <- function(filepath, save_weights_only, resume, call = rlang::caller_env()) {
   refuse <- function(headline, accepted) {
     abort_argument("filepath", filepath, accepted, headline = headline, call = call)
@@ -41,10 +46,7 @@ check_filepath <- function(filepath, save_weights_only, resume, call = rlang::ca
   }
   check_mounted(filepath, "filepath", call)
   check_suffix(filepath, save_weights_only, resume, refuse)
-  problem <- template_problem(filepath)
-  if (!is.null(problem)) {
-    refuse(paste0("`filepath` ", problem, "."), accepted_templates)
-  }
+  check_braces(filepath, call)
   path <- absolute_path(filepath, template = TRUE)
   if (dir.exists(unescape_braces(path))) {
     refuse("`filepath` is an existing directory.", "the path of a file, or a template of one")
@@ -80,58 +82,21 @@ check_suffix <- function(filepath, save_weights_only, resume, refuse) {
   }
 }
 
-accepted_templates <- paste(
-  "named formatting options such as {epoch}, {epoch:02d} or {val_loss:.2f};",
-  "a brace that is part of a name is written twice"
-)
+check_braces <- function(filepath, call = rlang::caller_env()) {
+  if (has_unpaired_brace(filepath)) {
+    abort_argument(
+      "filepath", filepath,
+      paste(
+        "placeholders in pairs of braces such as {epoch}, {epoch:02d} or {val_loss:.2f};",
+        "write a brace that is part of a name twice"
+      ),
+      headline = "`filepath` has a brace without its partner.", call = call
+    )
+  }
+}
 
-# What is wrong with a template, in Python's format syntax; NULL if nothing is.
-template_problem <- function(template) {
+has_unpaired_brace <- function(template) {
   rest <- gsub("{{", "", template, fixed = TRUE)
-  field <- "\\{[^{}]*\\}"
-  fields <- gsub("[{}]", "", regmatches(rest, gregexpr(field, rest))[[1L]])
-  if (any(grepl("^[0-9 ]*([!:]|$)", fields))) {
-    return("has a formatting option without a name")
-  }
-  rest <- gsub("}}", "", gsub(field, "", rest), fixed = TRUE)
-  if (grepl("[{}]", rest)) {
-    return("has a brace without its partner")
-  }
-  if (any(grepl("^[^!:]*!(?![rsa](:|$))", fields, perl = TRUE))) {
-    return("has a conversion other than !r, !s and !a")
-  }
-  misfit <- fields[!vapply(fields, has_fitting_format, NA)]
-  if (length(misfit)) {
-    return(sprintf("has a format that suits no value of its name, {%s}", misfit[[1L]]))
-  }
-  NULL
+  rest <- gsub("\\{[^{}]*\\}", "", rest)
+  grepl("[{}]", gsub("}}", "", rest, fixed = TRUE))
 }
-
-# What is between braces: a name, a conversion, a format. After a conversion the
-# value is a text of unknown length, and Python judges when it is filled in.
-has_fitting_format <- function(field) {
-  if (grepl("^[^:]*!", field)) {
-    return(TRUE)
-  }
-  name <- sub(":.*", "", field)
-  format <- substring(field, nchar(name) + 2L)
-  grammars <- c(whole_number_format, if (!name %in% counters) c(number_format, text_format))
-  any(vapply(grammars, grepl, NA, x = format, perl = TRUE))
-}
-
-counters <- c("epoch", "batch", "step")
-
-# Python's formats: fill, sign, width, grouping, then a type of integers, or a
-# precision and a type of floats. A metric may be a text, too.
-format_of <- function(sign, rest, align = "<>=^") {
-  sprintf("^(.?[%s])?%s0?[0-9]*(%s)$", align, sign, rest)
-}
-
-any_number_format <- format_of("[-+ ]?z?#?", "[_,]?([.][0-9]+)?[eEfFgG%]")
-whole_number_format <- c(
-  any_number_format,
-  format_of("[-+ ]?#?", "[_,]?d?|_?[boxX]|n"),
-  format_of("", "c")
-)
-number_format <- format_of("[-+ ]?z?#?", "[_,]?([.][0-9]+)?|([.][0-9]+)?n")
-text_format <- format_of("", "([.][0-9]+)?s?", align = "<>^")

@@ -4,16 +4,29 @@ plot_accent <- "#0F6B8F"
 plot_best <- "#D1495B"
 plot_muted <- "#9AA5B1"
 
+# Okabe and Ito's colours, which people with colour blindness can tell apart.
+run_colours <- function(n) {
+  colours <- grDevices::palette.colors(9L, "Okabe-Ito")[c(6, 7, 4, 8, 2, 3, 9)]
+  if (n <= length(colours)) unname(colours[seq_len(n)]) else grDevices::hcl.colors(n, "Dark 3")
+}
+
 plot_theme <- function() {
   ggplot2::theme_minimal(base_size = 12) +
     ggplot2::theme(
       plot.title = ggplot2::element_text(face = "bold"),
       plot.title.position = "plot",
       plot.subtitle = ggplot2::element_text(colour = "grey35"),
+      plot.caption = ggplot2::element_text(colour = "grey35"),
       panel.grid.minor = ggplot2::element_blank(),
       panel.grid.major.x = ggplot2::element_blank(),
       axis.title.y = ggplot2::element_text(margin = ggplot2::margin(r = 8)),
+      axis.text.y.right = ggplot2::element_text(colour = plot_best, face = "bold", hjust = 0),
       legend.position = "bottom",
+      legend.box = "vertical",
+      legend.box.just = "left",
+      legend.justification = "left",
+      legend.spacing.y = ggplot2::unit(0, "pt"),
+      legend.margin = ggplot2::margin(2, 0, 0, 0),
       plot.margin = ggplot2::margin(12, 16, 8, 12)
     )
 }
@@ -21,5 +34,5 @@ plot_theme <- function() {
 # Epochs come in whole numbers, so their axis does too.
 whole_breaks <- function(limits) {
   breaks <- pretty(limits, n = 8)
-  breaks[breaks == trunc(breaks)]
+  unique(round(breaks[abs(breaks - round(breaks)) < 1e-6]))
 }

@@ -1,9 +1,19 @@
-# The one bridge to Python: finds the Python half of this package, and Keras.
+# The bridge to Python: finds the Python half of this package, and Keras.
 
 bridge <- new.env(parent = emptyenv())
 
-# A module of the Python package that is installed along with this one, e.g.
-# core("catalog"); core() is the package itself. Neither touches Keras.
+# What the Python half needs, as in pyproject.toml (a test compares the two).
+python_requirements <- c(
+  "h5py>=3.9",
+  "isal>=1.7; platform_machine in 'x86_64 AMD64 aarch64 arm64'",
+  "keras>=3.3",
+  "ml-dtypes>=0.3",
+  "numpy>=1.24",
+  "rich>=13"
+)
+
+# Imports a module of the Python half, such as core("catalog"); core() is the
+# package itself. Neither imports Keras.
 core <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
   start_python(call)
   name <- paste(c("kerascheckpoint", module), collapse = ".")
@@ -36,7 +46,6 @@ import_or_abort <- function(code, headline, call) {
     abort(
       c(headline, x = trimws(conditionMessage(error)), python_advice()),
       class = "kerascheckpoint_python_error",
-      parent = error,
       call = call
     )
   })
@@ -47,7 +56,7 @@ start_python <- function(call) {
     return(invisible())
   }
   declare_requirements()
-  # TensorFlow greets with a page of notes otherwise; a user's own value stands.
+  # Keeps TensorFlow from printing a page of notes; a value set by the user stays.
   if (!nzchar(Sys.getenv("TF_CPP_MIN_LOG_LEVEL"))) {
     Sys.setenv(TF_CPP_MIN_LOG_LEVEL = "2")
   }
@@ -63,20 +72,19 @@ start_python <- function(call) {
         python_advice()
       ),
       class = "kerascheckpoint_python_error",
-      parent = if (inherits(started, "error")) started,
       call = call
     )
   }
 }
 
-# reticulate 1.41 and newer can provide a Python that meets declared
-# requirements; where the user has chosen a Python, declaring changes nothing.
+# reticulate 1.41 and later can provide a Python that meets declared
+# requirements. Where the user has chosen a Python, a declaration changes nothing.
 declare_requirements <- function() {
   if (!reticulate_can_provide()) {
     return(invisible())
   }
   py_require <- getExportedValue("reticulate", "py_require")
-  py_require(c("keras>=3.3", "h5py", "numpy", "rich"))
+  py_require(python_requirements)
   # keras3 declares its backend itself.
   if (!isNamespaceLoaded("keras3")) {
     backend <- Sys.getenv("KERAS_BACKEND", "tensorflow")
@@ -87,19 +95,21 @@ declare_requirements <- function() {
 reticulate_can_provide <- function() "py_require" %in% getNamespaceExports("reticulate")
 
 python_advice <- function() {
+  packages <- sub("[^a-z0-9-].*", "", python_requirements)
   c(
-    i = paste(
-      "Choose a Python that has keras (>= 3.3), h5py, numpy, rich and a backend before the",
-      "first call: reticulate::use_virtualenv(\"path/to/.venv\"), or the environment variable",
+    i = paste0(
+      "kerascheckpoint needs a Python with ", paste(packages, collapse = ", "),
+      " and one of TensorFlow, JAX or PyTorch. Choose it before the first call: ",
+      "reticulate::use_virtualenv(\"path/to/.venv\"), or the environment variable ",
       "RETICULATE_PYTHON."
     ),
     i = "In a clone of this package's repository, `make example` prepares such a .venv."
   )
 }
 
-# For examples, the vignette and tests: is there a Python with Keras? Asks
-# without importing Keras, which takes seconds, and without having reticulate
-# download a Python for the occasion.
+# For examples, the vignette and tests: is there a Python with Keras? Finds out
+# without importing Keras, which takes seconds, and without letting reticulate
+# download a Python.
 keras_is_available <- function() {
   chosen <- nzchar(Sys.getenv(c("RETICULATE_PYTHON", "RETICULATE_PYTHON_ENV", "VIRTUAL_ENV")))
   if (reticulate_can_provide() && !any(chosen) && !reticulate::py_available(initialize = FALSE)) {

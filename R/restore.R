@@ -50,7 +50,7 @@ restore_checkpoint <- function(model, path) {
   path <- check_file(path)
   finish_writing()
   info <- with_python_conditions(
-    core("restore", convert = FALSE)$restore(model, path)
+    core(convert = FALSE)$restore_checkpoint(model, path)
   )
   invisible(new_checkpoint_list(list(info)))
 }

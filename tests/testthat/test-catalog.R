@@ -50,6 +50,12 @@ test_that("the newest and the best are paths", {
                    files$path[which.max(files$loss)])
 })
 
+test_that("a template that Python cannot fill is an error in its words", {
+  skip_without_keras()
+  expect_error(list_checkpoints("{}.keras"), "placeholder needs a name",
+               class = "kerascheckpoint_value_error")
+})
+
 test_that("nothing there is no error", {
   skip_without_keras()
   nowhere <- file.path(local_directory(), "nowhere")
@@ -86,7 +92,7 @@ test_that("wrong places are refused before Python is asked", {
   expect_error(best_checkpoint("a", monitor = 1), class = "kerascheckpoint_argument_error")
   expect_error(best_checkpoint("a", mode = "auto"), class = "kerascheckpoint_argument_error")
   expect_error(verify_checkpoint(NA), class = "kerascheckpoint_argument_error")
-  expect_error(list_checkpoints("{}.keras"), "without a name",
+  expect_error(list_checkpoints("{epoch.keras"), "without its partner",
                class = "kerascheckpoint_argument_error")
   expect_error(list_checkpoints("s3://bucket"), class = "kerascheckpoint_argument_error")
 })

@@ -31,10 +31,51 @@ test_that("a metric that is named like a column keeps its name, and Inf shows al
   expect_error(print(files, n = 0), class = "kerascheckpoint_argument_error")
 })
 
-test_that("a save within an epoch says how far it was", {
+test_that("a save within an epoch says how far it was, of how many batches if known", {
   files <- shown_list()
   files$batch[3] <- 7L
-  expect_output(print(files), "3 + 7 batches", fixed = TRUE)
+  files$step[3] <- 37
+  expect_output(print(files), "3 + 7/10 batches", fixed = TRUE)
+  files$batch[3] <- 10L
+  files$step[3] <- 40
+  expect_output(print(files), "3 + 10/10 batches", fixed = TRUE)
+  first <- files[3, ]
+  first[c("epoch", "step")] <- list(0L, 10)
+  expect_output(print(first), "0 + 10 batches", fixed = TRUE)
+})
+
+test_that("a part of a list keeps the mark of the best of the whole", {
+  expect_output(print(shown_list()[2:3, ]), "02.* \\*\\* ")
+  files <- as_checkpoint_list(as.data.frame(shown_list()))
+  expect_false(any(grepl("**", capture.output(print(files[c(1, 3), ])), fixed = TRUE)))
+  expect_output(print(files[c(1, 3), ]), "01.* \\* ")
+  expect_identical(summary(files[c(1, 3), ])$best$path, "/run/03.keras")
+})
+
+test_that("a narrow console gets fewer columns and whole paths", {
+  withr::local_options(width = 40)
+  lines <- capture.output(print(shown_list()))
+  expect_lte(max(nchar(lines)), 40L)
+  expect_match(lines, "02.keras  2      0.25      **", fixed = TRUE, all = FALSE)
+  expect_match(lines, "too narrow for: reason, size, saved", fixed = TRUE, all = FALSE)
+})
+
+test_that("names cannot command the terminal", {
+  files <- shown_list()
+  files$path[3] <- "/run/\u001b[31m\u202e.keras"
+  files$monitor <- "loss\u001b[2J"
+  for (shown in list(capture.output(print(files)), capture.output(print(summary(files))))) {
+    expect_false(any(grepl("[\u001b\u202e]", shown)))
+    expect_match(shown, "\\x1b[31m\\u202e.keras", fixed = TRUE, all = FALSE)
+  }
+})
+
+test_that("relative paths and several runs are shown whole", {
+  files <- shown_list()
+  files$path <- sprintf("%02d.keras", 1:3)
+  expect_output(print(files), "in [.]\n\nfile .*\n01.keras")
+  runs <- rbind(cbind(run = "a", shown_list()), cbind(run = "b", shown_list()))
+  expect_output(print(as_checkpoint_list(runs)), "run  file .*\na    01.keras.*\nb    03.keras")
 })
 
 test_that("a list without its columns is an ordinary data frame", {
@@ -51,9 +92,4 @@ test_that("the summary counts", {
   expect_snapshot(counted)
   expect_identical(summary(shown_list()[0, ])$files, 0L)
   expect_output(print(summary(shown_list()[0, ])), "files +0")
-})
-
-test_that("bytes are shown in the unit that fits", {
-  expect_identical(format_bytes(c(0, 999, 1000, 12345, 5e9, NA)),
-                   c("0 B", "999 B", "1.0 kB", "12 kB", "5.0 GB", "?"))
 })

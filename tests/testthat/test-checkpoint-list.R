@@ -93,10 +93,3 @@ test_that("the best is by the newest file's monitor; of equals the first", {
   expect_identical(row(logged(3), logged(1, reason = "interrupt", batch = 2L)), 1L)
   expect_identical(row(logged(3), info(metrics = no_metrics, monitor = NULL, schema = NULL)), 1L)
 })
-
-test_that("files show by their place within the shared directory", {
-  paths <- c("/run/a/1.keras", "/run/b/2.keras")
-  expect_identical(common_directory(paths), "/run")
-  expect_identical(within_directory(paths, "/run"), c("a/1.keras", "b/2.keras"))
-  expect_identical(common_directory("/1.keras"), "")
-})

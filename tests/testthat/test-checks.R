@@ -8,8 +8,7 @@ wrong_arguments <- function() {
       list(), list(NULL), list(1), list(NA_character_), list(""), list(c(good, good)),
       list("model"), list("model.tf"), list("model.weights.h5"), list("model.h5", resume = TRUE),
       list(good, save_weights_only = TRUE), list("model.h5", save_weights_only = TRUE),
-      list("{}.keras"), list("{0}.keras"), list("{:02d}.keras"), list("{epoch.keras"),
-      list("epoch}.keras"), list("{epoch:zz}.keras"), list("{epoch!q}.keras"),
+      list("{epoch.keras"), list("epoch}.keras"), list("{{epoch}.keras"),
       list("s3://bucket/{epoch}.keras"), list("https://example.org/a.keras")
     ),
     monitor = list(list(NULL), list(""), list(NA), list(1), list(c("a", "b"))),

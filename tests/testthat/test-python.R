@@ -36,3 +36,12 @@ test_that("looking at files imports neither Keras nor a backend", {
   }, local_directory())$value
   expect_identical(seen, character())
 })
+
+test_that("R declares the Python packages that pyproject.toml asks for", {
+  project <- test_path("..", "..", "pyproject.toml")
+  skip_if_not(file.exists(project), "a checkout of the repository")
+  lines <- readLines(project)
+  first <- match("dependencies = [", lines)
+  listed <- lines[seq(first + 1L, first + match("]", lines[-seq_len(first)]) - 1L)]
+  expect_identical(python_requirements, sub("^ *\"(.*)\",$", "\\1", listed))
+})
