@@ -38,8 +38,10 @@ as.data.frame.checkpoint_list <- function(x, ...) {
   x
 }
 
+# nolint start: object_name_linter, object_length_linter.
 #' @exportS3Method dplyr::dplyr_reconstruct
-dplyr_reconstruct.checkpoint_list <- function(data, template) { # nolint: object_name, object_length.
+dplyr_reconstruct.checkpoint_list <- function(data, template) {
+  # nolint end
   frame <- as.data.frame(data)
   class(frame) <- class(template)
   keep_best_paths(frame, template)
