@@ -1,26 +1,158 @@
-"""Which process of a distributed training this one is."""
+"""The processes that train one model together: which one this is, and what they agree on.
 
+Each framework's own means of communication is used. `agree` and `gather` are collective calls: all
+processes have to make them in the same order, on the main thread, and each waits for the others. So
+they are made only where a decision has to be the same everywhere. With one process they cost
+nothing.
+"""
+
+import dataclasses
+import json
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
 
 from ..keras_seam.private import BACKEND
+
+_Value = TypeVar("_Value")
+_Bytes = np.ndarray[Any, np.dtype[np.uint8]]
+
+_BLOCK = 256  # bytes; messages of one size need one compilation on JAX
+
+
+@dataclasses.dataclass(frozen=True)
+class Processes:
+    """The processes of one training.
+
+    Attributes:
+        index: Number of this process, from 0.
+        count: How many there are.
+    """
+
+    index: int = 0
+    count: int = 1
+    _gather: Callable[[_Bytes], _Bytes] | None = None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that decides, and that writes standard Keras files."""
+        return self.index == 0
+
+    @property
+    def can_agree(self) -> bool:
+        """Whether there are others, and a way to talk to them."""
+        return self.count > 1 and self._gather is not None
+
+    def agree(self, value: _Value) -> _Value:
+        """Return the first process's value, in every process.
+
+        Args:
+            value: Anything that JSON holds; that of the other processes does not matter.
+        """
+        return self.gather(value if self.is_first else None)[0] if self.can_agree else value
+
+    def gather(self, value: _Value) -> list[_Value]:
+        """Return every process's value, in the order of the processes.
+
+        Args:
+            value: Anything that JSON holds.
+        """
+        if self._gather is None or self.count == 1:
+            return [value]
+        text = np.frombuffer(json.dumps([self.index, value]).encode(), np.uint8)
+        lengths = self._gather(np.array([len(text)], np.int32).view(np.uint8))
+        lengths = np.ascontiguousarray(lengths).view(np.int32).reshape(-1)
+        capacity = -(-int(lengths.max()) // _BLOCK) * _BLOCK
+        padded = np.zeros(capacity, np.uint8)
+        padded[: len(text)] = text
+        rows = self._gather(padded)
+        found = [json.loads(row[:n].tobytes()) for row, n in zip(rows, lengths, strict=True)]
+        return [each for _, each in sorted(found, key=lambda pair: int(pair[0]))]
+
+
+def of(model: Any) -> Processes:
+    """Return the processes that train `model`."""
+    if BACKEND == "jax":
+        return _of_jax()
+    if BACKEND == "torch":
+        return _of_torch()
+    if BACKEND == "tensorflow":
+        return _of_tensorflow(getattr(model, "distribute_strategy", None))
+    return Processes()
 
 
 def is_first_process(model: Any) -> bool:
     """Tell whether this process is the one of a distributed training that writes files."""
-    if BACKEND == "torch" and "torch.distributed" in sys.modules:
-        distributed = sys.modules["torch.distributed"]
-        if distributed.is_available() and distributed.is_initialized():
-            return bool(distributed.get_rank() == 0)
-    if BACKEND == "jax":
-        return bool(sys.modules["jax"].process_index() == 0)
-    if BACKEND == "tensorflow":
-        strategy = getattr(model, "distribute_strategy", None)
-        resolver = getattr(strategy, "cluster_resolver", None)
-        return resolver is None or _is_chief(resolver)
-    return True
+    return of(model).is_first
 
 
-def _is_chief(resolver: Any) -> bool:
-    chief = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
-    return resolver.task_type in (None, chief) and resolver.task_id in (None, 0)
+def _of_jax() -> Processes:
+    jax = sys.modules["jax"]
+    return Processes(jax.process_index(), jax.process_count(), _gather_by_jax)
+
+
+def _gather_by_jax(row: _Bytes) -> _Bytes:
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.process_allgather(row))
+
+
+def _of_torch() -> Processes:
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return Processes()
+    return Processes(distributed.get_rank(), distributed.get_world_size(), _gather_by_torch)
+
+
+def _gather_by_torch(row: _Bytes) -> _Bytes:
+    import torch
+    from torch import distributed
+
+    # NCCL moves what lies on a GPU, gloo what lies in memory.
+    device = torch.device("cuda", torch.cuda.current_device()) if _uses_nccl() else None
+    own = torch.tensor(row, device=device)
+    rows = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(rows, own)
+    return np.stack([each.cpu().numpy() for each in rows])
+
+
+def _uses_nccl() -> bool:
+    from torch import distributed
+
+    return "gloo" not in str(distributed.get_backend())
+
+
+def _of_tensorflow(strategy: Any) -> Processes:
+    resolver = getattr(strategy, "cluster_resolver", None)
+    if resolver is None:
+        return Processes()
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs = len(jobs.get("chief", ()))
+    if resolver.task_type in (None, "chief"):
+        index = resolver.task_id or 0
+    else:
+        index = chiefs + (resolver.task_id or 0)
+    count = chiefs + len(jobs.get("worker", ()))
+    import tensorflow as tf
+
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return Processes(index, max(count, 1))
+    return Processes(index, max(count, 1), lambda row: _gather_by_tensorflow(strategy, row, count))
+
+
+def _gather_by_tensorflow(strategy: Any, row: _Bytes, count: int) -> _Bytes:
+    import tensorflow as tf
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def gather(values: Any) -> Any:
+        def exchange() -> Any:
+            return tf.distribute.get_replica_context().all_gather(values[None], axis=0)
+
+        return strategy.run(exchange)
+
+    with strategy.scope():
+        gathered = gather(tf.constant(row.astype(np.int32)))
+    rows: _Bytes = np.asarray(strategy.experimental_local_results(gathered)[0]).astype(np.uint8)
+    return rows[:: len(rows) // count]  # a process has one row for each of its devices

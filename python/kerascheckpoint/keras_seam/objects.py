@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from .distribution import without_distribution
 from .private import private_name
 from .store import KerasMustHandleError, StoreEntry
 
@@ -46,7 +47,7 @@ def saveables(model: Any) -> list[Saveable]:
     visits = _visits()
     objects = _reachable(model, _held)
     try:
-        with _storing_nothing(objects.values()):
+        with _storing_nothing(objects.values()), without_distribution():
             save_state(
                 model,
                 weights_store=visits.store,

@@ -19,8 +19,12 @@ START = {
     "jax": """
 import jax
 address = f"127.0.0.1:{ports[0]}"
+jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(address, num_processes=2, process_id=rank)
 assert jax.process_count() == 2
+import keras
+keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+keras.utils.set_random_seed(1)
 """,
     "torch": """
 import torch
