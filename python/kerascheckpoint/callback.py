@@ -6,37 +6,24 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from math import nan
 from typing import Any
 
 import keras
 
-from .backends.processes import is_first_process
 from .checkpoint_info import Reason
-from .errors import CheckpointNameError
-from .formats.keras_file import reader
 from .interrupt import InterruptWatch
 from .keras_seam.fit_control import (
     BATCH_END_NAMES_FIRST,
     DRAWS_BEFORE_BATCH_BEGINS,
-    forget_start,
     is_fitting,
-    start_at_epoch,
 )
-from .keras_seam.metrics import metric_direction, print_message
-from .notify import Once, warn
-from .policies import arguments, frequency, monitor, save_decision
-from .policies.best_value import BestTracker
-from .policies.file_template import FileTemplate, check_suffix
-from .policies.monitor import MonitoredValue
-from .policies.retention import KeptFile, Retention
-from .policies.save_decision import Decision
-from .saving import Saver
-from .training import fit_group, preflight, record_fields
-from .training.preflight import state_size
-from .training.resume import ResumePoint, do_nothing
+from .notify import Once
+from .policies.planned_save import PlannedSave
+from .training.fit_group import FitGroup
+from .training.resume import end_without_training, enter_first_epoch, resume_run
 from .training.run import Run
-from .training.run_files import RunFiles
+from .training.save_step import Occasion, SaveStep
+from .training.settings import Argument, Settings
 
 
 class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
@@ -82,6 +69,22 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         ValueError: If an argument is not one of the accepted forms.
     """
 
+    filepath = Argument()
+    monitor = Argument()
+    verbose = Argument()
+    save_best_only = Argument()
+    save_weights_only = Argument()
+    mode = Argument()
+    save_freq = Argument()
+    initial_value_threshold = Argument()
+    keep_best = Argument()
+    keep_last = Argument()
+    min_delta = Argument()
+    save_on_background = Argument()
+    resume = Argument()
+    save_on_interrupt = Argument()
+    on_save_error = Argument()
+
     def __init__(
         self,
         filepath: "str | os.PathLike[str]",
@@ -101,67 +104,33 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         save_on_interrupt: bool = False,
         on_save_error: str = "raise",
     ) -> None:
+        given = {name: value for name, value in locals().items() if name in Settings.names()}
         super().__init__()
         self.params: dict[str, Any] | None = None  # Keras before 3.6 leaves it out until fit()
-        self._template = FileTemplate.parse(filepath)
-        self.filepath = self._template.text
-        self.monitor = arguments.text("monitor", monitor)
-        self.verbose = arguments.whole("verbose", int(verbose) if verbose in (0, 1) else verbose, 0)
-        self.save_best_only = arguments.flag("save_best_only", save_best_only)
-        self.save_weights_only = arguments.flag("save_weights_only", save_weights_only)
-        self.mode = arguments.mode(mode)
-        self.save_freq = save_freq
-        self.initial_value_threshold = arguments.optional_number(
-            "initial_value_threshold", initial_value_threshold
-        )
-        self.keep_best = arguments.optional_whole("keep_best", keep_best, 1)
-        self.keep_last = arguments.optional_whole("keep_last", keep_last, 1)
-        self.min_delta = arguments.number("min_delta", min_delta, 0.0)
-        self.save_on_background = arguments.flag("save_on_background", save_on_background)
-        self.resume = arguments.flag("resume", resume)
-        self.save_on_interrupt = arguments.flag("save_on_interrupt", save_on_interrupt)
-        self.on_save_error = arguments.choice("on_save_error", on_save_error, ("raise", "warn"))
-        self._policy = frequency.from_save_freq(save_freq)
-        check_suffix(self._template, self.save_weights_only)
-        if self._template.only_path is not None and os.path.isdir(self._template.only_path):
-            raise IsADirectoryError(
-                "Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an "
-                f"existing directory: {self.filepath}"
-            )
-        if self.resume and self._template.is_legacy:
-            raise ValueError(
-                "resume=True needs files that carry a record, and the legacy `.h5` has none: end "
-                f"filepath in `.keras`. Received: filepath={self.filepath}"
-            )
+        self._settings = Settings.of(**given)
         self.last_filepath: str | None = None
-        self._retention = Retention(self.keep_best, self.keep_last)
-        self._saver = Saver(on_background=self.save_on_background, root=self._template.directory)
+        self._saver = self._settings.new_saver()
         self._watch = InterruptWatch()
         self._once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
-        self._resumption: ResumePoint | None = None
-        self._end_skipping: Callable[[], None] = do_nothing
-        self._forget_best()
+        self._best = self._settings.new_best_tracker()
         self._begin_run()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_model": None, "_model_of_best": None}
 
     def __repr__(self) -> str:
-        return (
-            f"<ModelCheckpoint filepath={self.filepath!r}, monitor={self.monitor!r}, "
-            f"save_best_only={self.save_best_only}, save_freq={self.save_freq!r}>"
-        )
+        return str(self._settings)
 
     @property
     def best(self) -> float | None:
         """Best value of a durable file, or the threshold that the first has to pass."""
-        return self._ranking.best
+        return self._best.best
 
     @property
     def best_filepath(self) -> str | None:
         """The file that holds the best model."""
-        return self._ranking.best_path
+        return self._best.best_path
 
     def wait(self) -> None:
         """Block until every file that was accepted for the background is durable.
@@ -177,22 +146,21 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Check the target, take up an earlier run if asked to, and begin to count."""
         self.wait()
-        self._end_skipping()
+        self._run.group.end_skipping()
         model = self.model
         if self._model_of_best is None or self._model_of_best() is not model:
-            self._forget_best()
+            self._best = self._settings.new_best_tracker()
             self._model_of_best = weakref.ref(model)
         self._begin_run()
-        self._run.in_fit = is_fitting(model, sys._getframe(1))
-        self._run.span = int(getattr(model, "steps_per_execution", 1) or 1)
-        fit_group.register(self)
-        if self._writes:
-            self._check_target()
-            fit_group.warn_of_shared_path(self)
+        run = self._run
+        run.in_fit = is_fitting(model, sys._getframe(1))
+        run.span = int(getattr(model, "steps_per_execution", 1) or 1)
+        run.group = FitGroup.join(run, self.params)
+        self._saves.check_target(model)
         if self.resume:
-            self._resume_from(ResumePoint.find(self._template))
+            resume_run(run, model, self._once)
         if self.save_on_interrupt:
-            self._watch.begin(model, in_fit=self._run.in_fit)
+            self._watch.begin(model, in_fit=run.in_fit)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count; in the first epoch of a resumed run, skip what is done."""
@@ -202,70 +170,56 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count, where nothing needs the ends of batches."""
         self._begin_event()
-        if not self._needs_batches:
+        if not self._run.needs_batches:
             is_drawn = DRAWS_BEFORE_BATCH_BEGINS
             self._run.progress.begin_batch(batch, self._run.span, is_drawn=is_drawn)
 
     @property
     def on_train_batch_end(self) -> Callable[..., None]:
         """Keras' empty hook unless batches are needed: a defined one makes JAX wait for each."""
-        if self._needs_batches:
+        if self._run.needs_batches:
             return self._after_batch
         default: Callable[..., None] = super().on_train_batch_end
         return default
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""
-        self._end_skipping()
+        self._run.group.end_skipping()
         self._begin_event()
-        if self._run.is_interrupted:
+        run = self._run
+        if run.is_interrupted:
             return
-        self._run.end_epoch(epoch, logs or {})
+        run.end_epoch(epoch, logs or {})
         if self._watch.requested:
-            self._stop()
-            self._save("interrupt", logs, epoch_done=True)
-        elif self._policy.due_at_epoch_end():
+            self._stop(logs, epoch_done=True)
+        elif run.policy.due_at_epoch_end():
             self._save("epoch", logs, epoch_done=True)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Save what is not saved yet, finish every write and leave no trace."""
+        run = self._run
         self._watch.end()
-        self._end_skipping()
-        fit_group.unregister(self)
-        if self._resumption is not None:
-            self._nothing_to_do(self._resumption)
+        run.group.end_skipping()
+        run.group.leave(run)
+        end_without_training(run, self.model)
         try:
             self.wait()
-            progress = self._run.progress
-            if not self._run.is_interrupted and self._policy.due_at_train_end(progress.step):
-                self._save("train_end", logs, epoch_done=progress.batch == 0)
+            if not run.is_interrupted and run.policy.due_at_train_end(run.progress.step):
+                self._save("train_end", logs, epoch_done=run.progress.batch == 0)
         finally:
             self.wait()
             self._saver.release_memory()
 
     # The parts of an event ----------------------------------------------------------------------
 
+    def _begin_run(self) -> None:
+        self._run = Run.begin(self._settings, self._best, (self.params or {}).get("steps"))
+        self._saves = SaveStep(self._run, self._saver, self._once, self._note_file)
+
     def _begin_event(self) -> None:
         """Begin an event: report finished saves; after a resume, the first one is its end."""
         self._saver.settle()
-        if self._resumption is not None:
-            resumption, self._resumption = self._resumption, None
-            self._end_skipping = resumption.enter_epoch(self.model, in_fit=self._run.in_fit)
-
-    @property
-    def _writes(self) -> bool:
-        """Whether this process is the one of a distributed training that writes."""
-        if self._run.writes is None:
-            self._run.writes = is_first_process(self.model)
-        return self._run.writes
-
-    def _check_target(self) -> None:
-        self._run.is_checked = True
-        preflight.check_target(self._template, state_size(self.model))
-
-    @property
-    def _needs_batches(self) -> bool:
-        return self._policy.needs_batches or self.save_on_interrupt or not self._run.in_fit
+        enter_first_epoch(self._run, self.model)
 
     def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._begin_event()
@@ -275,218 +229,20 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if progress.batch <= run.skipped_until or run.is_interrupted:
             return
         run.skipped_until = 0
-        due = self._policy.due_at_batch(progress.step, time.monotonic())
+        due = run.policy.due_at_batch(progress.step, time.monotonic())
         if self._watch.requested:
-            self._stop()
-            self._save("interrupt", logs, epoch_done=False)
+            self._stop(logs, epoch_done=False)
         elif due:
-            self._save(self._policy.reason, logs, epoch_done=False)
+            self._save(run.policy.reason, logs, epoch_done=False)
 
-    def _stop(self) -> None:
+    def _stop(self, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
         """Let `fit` end because of a signal."""
         self._run.is_interrupted = True
         self.model.stop_training = True
-
-    def _begin_run(self) -> None:
-        self._resumption = None
-        self._run = Run(RunFiles(self._retention))
-        self._run.progress.epoch_steps = (self.params or {}).get("steps")
-        self._policy.start(0, time.monotonic())
-
-    def _forget_best(self) -> None:
-        direction = monitor.direction_of_mode(self.mode)
-        self._ranking = BestTracker(direction, self.min_delta, self.initial_value_threshold)
-
-    def _resume_from(self, own: ResumePoint | None) -> None:
-        """Continue an earlier run: its best value, its files and its state.
-
-        Of several callbacks of one `fit` the one with the newest file restores; the others count on
-        from there.
-        """
-        callbacks_of_same_fit = [
-            other for other in fit_group.callbacks_of_same_fit(self) if other.resume
-        ]
-        leader = next((other for other in callbacks_of_same_fit if other._resumption), None)
-        if own is not None and (leader is None or own.is_newer_than(leader._resumption)):
-            own.restore(self.model)
-            for callback in (self, *callbacks_of_same_fit):
-                callback._follow(own)
-            self._resumption = own
-            self._say(
-                f"\nResuming after epoch {own.info.epoch}, batch {own.info.batch}, from "
-                f"{own.info.path}; an initial_epoch given to fit is not used"
-            )
-            if self._run.in_fit:
-                start_at_epoch(self.model, own.info.epoch or 0)
-        elif leader is not None:
-            self._follow(leader._resumption)
-        if own is not None:
-            self._load_run_files(own)
-
-    def _follow(self, resumption: ResumePoint) -> None:
-        """Count on from where the run was that this `fit` continues."""
-        self._resumption = None
-        self._run.continue_from(resumption.record)
-        self._policy.start(resumption.info.step or 0, time.monotonic())
-
-    def _load_run_files(self, resumption: ResumePoint) -> None:
-        """Take over the best value and the files of the run before."""
-        info = resumption.info
-        if info.monitor == self.monitor and self._ranking.direction is None:
-            self._ranking.direction = monitor.direction_of_mode(info.mode)
-        self._find_direction(any(self.monitor in info.metrics for info in resumption.earlier))
-        direction = self._ranking.direction
-        if direction is not None:
-            resumption.discard_damaged(self.monitor, direction, self.keep_best or 1)
-            self._ranking.restore(*resumption.best(self.monitor, direction, self.min_delta))
-        files = resumption.kept_files(self.monitor, self._template.name)
-        self._run.files = RunFiles(self._retention, files)
-
-    def _nothing_to_do(self, resumption: ResumePoint) -> None:
-        self._resumption = None
-        forget_start(self.model)
-        resumption.restore_history(self.model)
-        warn(f"{resumption.info.path} has {resumption.info.epoch} epochs already: nothing to train")
-
-    def _find_direction(self, has_values: bool) -> None:
-        """Settle which direction is better, if that can be known, or if there is what to rank."""
-        if self._ranking.direction is not None:
-            return
-        name = self.monitor.removeprefix("val_")
-        known = metric_direction(self.model, name)
-        self._ranking.direction = known or monitor.direction_of_name(self.monitor)
-        if self._ranking.direction is None and self._needs_ranking and has_values:
-            self._ranking.direction = "min"
-            self._once.warn(
-                "direction",
-                f"mode='auto' does not know whether less or more of {self.monitor!r} is better "
-                "and takes less, as for every name that is no known score. Pass mode='min' or "
-                "mode='max' to settle it.",
-            )
-
-    @property
-    def _needs_ranking(self) -> bool:
-        return self.save_best_only or self.keep_best is not None
+        self._save("interrupt", logs, epoch_done=epoch_done)
 
     def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
-        """Decide, and save if that is the answer."""
-        logs = logs or {}
-        path = self._path(reason, logs, epoch_done)
-        cut_short = reason == "interrupt" and not epoch_done
-        reading = MonitoredValue(None, "absent") if cut_short else monitor.read(logs, self.monitor)
-        self._find_direction(reading.value is not None)
-        if self._needs_ranking and not cut_short:
-            save_decision.explain(reading, self.monitor, logs, self._once)
-        verdict = save_decision.decide(
-            reading,
-            self._ranking,
-            best_only=self.save_best_only,
-            must_save=reason == "interrupt",
-            holds_best=lambda: reader.is_best(path),
-        )
-        if verdict.save:
-            path = self._template.aside(path) if verdict.aside else path
-            self._write(path, verdict, reason, logs, epoch_done)
-        elif reading.problem is None:
-            self._say(
-                f"\nEpoch {self._shown_epoch(epoch_done)}: {self.monitor} did not improve from "
-                f"{_number(self._ranking.bar)}"
-            )
+        self._saves.save(Occasion(self.model, reason, logs or {}, epoch_done))
 
-    def _path(self, reason: Reason, logs: Mapping[str, Any], epoch_done: bool) -> str:
-        for name in self._template.missing_validation(logs):
-            self._once.warn(
-                f"nan {name}", f"{name} has no value at this save: its place in the name gets nan."
-            )
-        counters = self._run.progress.counters(epoch_done=epoch_done)
-        try:
-            return self._template.fill(counters, logs)
-        except CheckpointNameError:
-            if reason != "interrupt":
-                raise
-            # Some names come only with the end of an epoch; a signal must not cost the save.
-            return self._template.fill(
-                counters, {**dict.fromkeys(self._template.names, nan), **logs}
-            )
-
-    def _write(
-        self,
-        path: str,
-        verdict: Decision,
-        reason: Reason,
-        logs: Mapping[str, Any],
-        epoch_done: bool,
-    ) -> None:
-        if not self._writes:
-            return
-        shown = self._shown_epoch(epoch_done)
-        if verdict.is_best and self.save_best_only:
-            self._say(
-                f"\nEpoch {shown}: {self.monitor} improved from {_number(self._ranking.bar)} to "
-                f"{_number(verdict.value)}, saving model to {path}"
-            )
-        else:
-            self._say(f"\nEpoch {shown}: saving model to {path}")
-        best = verdict.value if verdict.is_best else None
-        fields = record_fields.fields(
-            self.model,
-            self._run,
-            logs,
-            reason=reason,
-            epoch_done=epoch_done,
-            ranked=save_decision.fields(verdict, self._ranking, self.monitor, path),
-            template=self._template.name,
-        )
-        is_open = True
-
-        def done(error: BaseException | None) -> None:
-            nonlocal is_open
-            is_open = False
-            self._after_write(path, verdict, error, shown)
-
-        if best is not None:
-            self._ranking.accept(best)
-        self._run.files.expect(path)
-        try:
-            if not self._run.is_checked:  # a loop of the user's own has not said that it begins
-                self._check_target()
-            self._saver.save(self.model, path, fields, done)
-        except BaseException as error:
-            if not is_open:
-                raise
-            done(error)
-
-    def _after_write(
-        self, path: str, verdict: Decision, error: BaseException | None, shown: int
-    ) -> None:
-        """Let what is decided follow the disk: only a durable file counts."""
-        best = verdict.value if verdict.is_best else None
-        if error is not None:
-            self._policy.missed()
-            self._run.files.give_up(path)
-            if best is not None:
-                self._ranking.withdraw(best)
-            if self.on_save_error == "raise" or not isinstance(error, Exception):
-                raise error
-            warn(f"training goes on without this checkpoint: {error}")
-            return
-        self.last_filepath = path
-        if best is not None:
-            self._ranking.settle(best, path)
-        else:
-            self._ranking.overwritten(path)
-        self._run.files.add(
-            KeptFile(path, verdict.value), self._ranking.direction, self._ranking.best_path
-        )
-        self._say(f"\nEpoch {shown}: finished saving model to {path}")
-
-    def _shown_epoch(self, epoch_done: bool) -> int:
-        return self._run.progress.counters(epoch_done=epoch_done)["epoch"]
-
-    def _say(self, text: str) -> None:
-        if self.verbose > 0:
-            print_message(text)
-
-
-def _number(value: float | None) -> str:
-    return "None" if value is None else f"{value:.5f}"
+    def _note_file(self, save: PlannedSave) -> None:
+        self.last_filepath = save.path

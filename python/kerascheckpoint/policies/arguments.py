@@ -79,6 +79,5 @@ def mode(value: Any) -> str:
     warn(
         f"ModelCheckpoint mode '{value}' is unknown, fallback to auto mode. "
         "Accepted: 'auto', 'min' or 'max'.",
-        stacklevel=4,
     )
     return "auto"

@@ -3,14 +3,15 @@
 import dataclasses
 
 from .monitor import Direction, better_of, is_improvement
+from .planned_save import PlannedSave
 
 
 @dataclasses.dataclass
 class BestTracker:
     """Judges values against the best so far.
 
-    A value that was accepted for a save is the bar for the next ones at once, but it is `best`
-    only when its file is durable, and no bar any more when its file could not be written.
+    The value of a save that has begun is at once the one that the next models have to beat. It
+    becomes `best` only when its file is durable, and is forgotten if the file cannot be written.
 
     Attributes:
         direction: `"min"` or `"max"`; `None` if that is not known, then nothing is ranked.
@@ -24,12 +25,12 @@ class BestTracker:
     best: float | None = None
     best_path: str | None = None
     _was_ranked: bool = False
-    _pending: list[float] = dataclasses.field(default_factory=list)
+    _pending: list[PlannedSave] = dataclasses.field(default_factory=list)
 
     @property
-    def bar(self) -> float | None:
+    def value_to_beat(self) -> float | None:
         """What the next value has to pass."""
-        return self._pending[-1] if self._pending else self.best
+        return self._pending[-1].value if self._pending else self.best
 
     @property
     def ranked_best(self) -> float | None:
@@ -50,28 +51,28 @@ class BestTracker:
         """Tell whether `value` is better than everything before it."""
         if value is None or self.direction is None:
             return False
-        return is_improvement(value, self.bar, self.direction, self.min_delta)
+        return is_improvement(value, self.value_to_beat, self.direction, self.min_delta)
 
-    def accept(self, value: float) -> None:
-        """Note that the model with this value is being saved."""
-        self._pending.append(value)
+    def begin(self, save: PlannedSave) -> None:
+        """Let the next models beat the value of a better model that is being saved."""
+        if save.is_best:
+            self._pending.append(save)
 
-    def settle(self, value: float, path: str) -> None:
-        """Note that the file is durable: it is the best one now."""
-        self._pending.remove(value)
-        self.best, self.best_path, self._was_ranked = value, path, True
+    def commit(self, save: PlannedSave) -> None:
+        """Take the durable file as the best, or note that another model replaced the best one."""
+        if save.is_best:
+            self._pending.remove(save)
+            self.best, self.best_path, self._was_ranked = save.value, save.path, True
+        elif save.path == self.best_path:
+            self.best_path = None
 
-    def withdraw(self, value: float) -> None:
-        """Note that the file could not be written."""
-        self._pending.remove(value)
+    def abort(self, save: PlannedSave) -> None:
+        """Forget the value of a file that could not be written."""
+        if save.is_best:
+            self._pending.remove(save)
 
     def restore(self, value: float | None, path: str | None) -> None:
-        """Take up the best of an earlier run; a better threshold stays the bar."""
+        """Take up the best of an earlier run; a better threshold stays the value to beat."""
         if value is not None and self.direction is not None:
             self.best = better_of(self.best, value, self.direction)
             self.best_path, self._was_ranked = path, True
-
-    def overwritten(self, path: str) -> None:
-        """Note that another model stands at `path` now."""
-        if path == self.best_path:
-            self.best_path = None

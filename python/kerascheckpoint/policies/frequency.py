@@ -2,71 +2,84 @@
 
 import dataclasses
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from ..checkpoint_info import Reason
 from .arguments import as_whole
+from .planned_save import PlannedSave
 
 ACCEPTED = '"epoch", a whole number of batches (1 or more) or a positive datetime.timedelta'
 
 
-class SavePolicy(Protocol):
-    """Answers whether a save is due; `needs_batches` tells whether it must see every batch."""
+@dataclasses.dataclass
+class SavePolicy:
+    """Answers whether a save is due; this one never finds that it is.
 
-    needs_batches: bool
-    reason: Reason
+    Attributes:
+        needs_batches: Whether the policy must see the end of every batch.
+        reason: What a checkpoint says made the callback save.
+    """
+
+    needs_batches = False
+    reason: Reason = dataclasses.field(default="epoch", init=False)
 
     def start(self, step: int, now: float) -> None:
         """A run begins after `step` batches, at `now` seconds of a monotonic clock."""
 
     def due_at_batch(self, step: int, now: float) -> bool:
         """Tell whether to save now that `step` batches are done in all."""
+        return False
 
     def due_at_epoch_end(self) -> bool:
         """Tell whether to save at the end of an epoch."""
+        return False
 
     def due_at_train_end(self, step: int) -> bool:
         """Tell whether training ends with something that is not saved yet."""
+        return False
 
-    def missed(self) -> None:
-        """The last save that was due could not be written."""
+    def begin(self, save: PlannedSave) -> None:
+        """A save has begun."""
+
+    def commit(self, save: PlannedSave) -> None:
+        """The file of a save is durable."""
+
+    def abort(self, save: PlannedSave) -> None:
+        """The file of a save could not be written."""
 
 
 @dataclasses.dataclass
-class EveryEpoch:
+class EveryEpoch(SavePolicy):
     """Save after each epoch's validation."""
-
-    needs_batches = False
-    reason: Reason = "epoch"
-
-    def start(self, step: int, now: float) -> None:
-        """Nothing to remember."""
-
-    def due_at_batch(self, step: int, now: float) -> bool:
-        """Never."""
-        return False
 
     def due_at_epoch_end(self) -> bool:
         """Always."""
         return True
 
-    def due_at_train_end(self, step: int) -> bool:
-        """Never: each epoch had its turn."""
-        return False
 
-    def missed(self) -> None:
-        """The next epoch tries again."""
+@dataclasses.dataclass
+class _BetweenEpochs(SavePolicy):
+    """Save at the ends of batches, and at the end of training what is not saved by then."""
+
+    needs_batches = True
+    _saved: int = dataclasses.field(default=0, init=False)
+
+    def due_at_train_end(self, step: int) -> bool:
+        """Tell whether batches were done since the last save."""
+        return step > self._saved
+
+    def abort(self, save: PlannedSave) -> None:
+        """What was done is not saved yet."""
+        self._saved = -1
 
 
 @dataclasses.dataclass
-class EveryBatches:
+class EveryBatches(_BetweenEpochs):
     """Save at the first chance at or after each multiple of `count` batches of the whole run."""
 
     count: int
-    needs_batches = True
-    reason: Reason = "batch"
-    _seen: int = 0
-    _saved: int = 0
+    reason: Reason = dataclasses.field(default="batch", init=False)
+    _seen: int = dataclasses.field(default=0, init=False)
 
     def start(self, step: int, now: float) -> None:
         """Count on from `step`."""
@@ -80,28 +93,14 @@ class EveryBatches:
             self._saved = step
         return due
 
-    def due_at_epoch_end(self) -> bool:
-        """Never."""
-        return False
-
-    def due_at_train_end(self, step: int) -> bool:
-        """Tell whether batches were done since the last save."""
-        return step > self._saved
-
-    def missed(self) -> None:
-        """What was done is not saved yet."""
-        self._saved = -1
-
 
 @dataclasses.dataclass
-class EveryInterval:
+class EveryInterval(_BetweenEpochs):
     """Save at the first batch end after `seconds` have passed since the last save began."""
 
     seconds: float
-    needs_batches = True
-    reason: Reason = "time"
-    _since: float = 0.0
-    _saved: int = 0
+    reason: Reason = dataclasses.field(default="time", init=False)
+    _since: float = dataclasses.field(default=0.0, init=False)
 
     def start(self, step: int, now: float) -> None:
         """Begin the first interval."""
@@ -113,18 +112,6 @@ class EveryInterval:
             return False
         self._since, self._saved = now, step
         return True
-
-    def due_at_epoch_end(self) -> bool:
-        """Never."""
-        return False
-
-    def due_at_train_end(self, step: int) -> bool:
-        """Tell whether batches were done since the last save."""
-        return step > self._saved
-
-    def missed(self) -> None:
-        """What was done is not saved yet."""
-        self._saved = -1
 
 
 def from_save_freq(save_freq: Any) -> SavePolicy:

@@ -2,12 +2,13 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..notify import Once
 from .best_value import BestTracker
 from .monitor import MonitoredValue
+from .planned_save import PlannedSave
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,75 +28,80 @@ class Decision:
     aside: bool = False
 
 
+def depends_on_target(monitored: MonitoredValue, *, best_only: bool, must_save: bool) -> bool:
+    """Tell whether `decide` has to know if the target holds a ranked best."""
+    return best_only and (must_save or monitored.value is None)
+
+
 def decide(
-    reading: MonitoredValue,
-    ranking: BestTracker,
+    monitored: MonitoredValue,
+    best: BestTracker,
     *,
     best_only: bool,
     must_save: bool,
-    holds_best: Callable[[], bool],
+    holds_best: bool,
 ) -> Decision:
     """Decide what happens to a model that is due.
 
     Args:
-        reading: The monitored metric in the logs.
-        ranking: The best so far.
+        monitored: The monitored metric in the logs.
+        best: The best so far.
         best_only: Whether only the best models are saved.
         must_save: Whether this one is saved in any case (an interrupt).
-        holds_best: Tells whether the target's record says that it is a ranked best.
+        holds_best: Whether the target's record says that it is a ranked best. It counts only
+            where `depends_on_target` says so.
     """
-    if reading.value is None or ranking.direction is None:
+    if monitored.value is None or best.direction is None:
         improves = None
     else:
-        improves = ranking.improves(reading.value)
+        improves = best.improves(monitored.value)
     if not best_only or improves:
-        return Decision(True, reading.value, improves)
+        return Decision(True, monitored.value, improves)
     if must_save:
-        return Decision(True, reading.value, improves, aside=ranking.is_pending or holds_best())
-    if reading.value is None:
-        return Decision(not ranking.has_ranked and not holds_best(), None, None)
-    return Decision(False, reading.value, improves)
+        return Decision(True, monitored.value, improves, aside=best.is_pending or holds_best)
+    if monitored.value is None:
+        return Decision(not best.has_ranked and not holds_best, None, None)
+    return Decision(False, monitored.value, improves)
 
 
-def fields(decision: Decision, ranking: BestTracker, monitor: str, path: str) -> dict[str, Any]:
+def fields(save: PlannedSave, best: BestTracker, monitor: str) -> dict[str, Any]:
     """Return what a record says of the monitored metric; nothing where it is not known.
 
     Args:
-        decision: What was decided for the model.
-        ranking: The best before it.
+        save: The save.
+        best: The best before it.
         monitor: Name of the metric.
-        path: Where the model is saved.
     """
-    known = ranking.direction is not None
-    best_value, best_path = ranking.ranked_best, ranking.best_path
-    if decision.is_best:
-        best_value, best_path = decision.value, path
-    elif best_path == path:  # which this save is about to replace
+    known = best.direction is not None
+    best_value, best_path = best.ranked_best, best.best_path
+    if save.is_best:
+        best_value, best_path = save.value, save.path
+    elif best_path == save.path:  # which this save is about to replace
         best_path = None
     return {
         "monitor": monitor if known else None,
-        "mode": ranking.direction,
-        "value": decision.value if known else None,
-        "best": decision.is_best if known else None,
+        "mode": best.direction,
+        "value": save.value if known else None,
+        "best": save.is_best if known else None,
         "best_value": best_value,
         "best_name": os.path.basename(best_path) if best_path else None,
     }
 
 
-def explain(reading: MonitoredValue, name: str, logs: Mapping[str, Any], once: Once) -> None:
+def explain(monitored: MonitoredValue, name: str, logs: Mapping[str, Any], once: Once) -> None:
     """Warn, once each, of a monitored metric that cannot be ranked."""
-    if reading.problem == "absent":
+    if monitored.problem == "absent":
         names = ", ".join(sorted(logs)) or "none"
         once.warn(
             "absent",
             f"Can save best model only with {name} available. The logs have: {names}. Until a "
             "model could be ranked, unranked ones are saved.",
         )
-    elif reading.problem == "not scalar":
+    elif monitored.problem == "not scalar":
         once.warn(
             "not scalar",
             f"Can save best model only when `monitor` is a scalar value, and {name} has several "
             "elements: it is treated as absent.",
         )
-    elif reading.problem == "not finite":
-        once.warn("not finite", f"{name} is {reading.value}: such a value is never the best.")
+    elif monitored.problem == "not finite":
+        once.warn("not finite", f"{name} is {monitored.value}: such a value is never the best.")

@@ -1,39 +1,98 @@
-"""The callbacks of this package that take part in one `fit`."""
+"""What the callbacks of this package that take part in one `fit` share."""
 
 import os
+import threading
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..notify import warn
 
-# The callbacks that are in training; those of one `fit` share one `params` dict.
-_training: "weakref.WeakSet[Any]" = weakref.WeakSet()
+if TYPE_CHECKING:
+    from .resume import ResumePoint
+    from .run import Run
+
+_lock = threading.Lock()  # several threads may each train a model
+_groups: "weakref.WeakSet[FitGroup]" = weakref.WeakSet()
 
 
-def register(callback: Any) -> None:
-    """Note a callback whose training begins."""
-    _training.add(callback)
+class FitGroup:
+    """The runs of one `fit`, and the checkpoint that all of them continue from.
 
+    Attributes:
+        point: The newest checkpoint that a callback of the group found, until training goes on
+            from there.
+    """
 
-def callbacks_of_same_fit(callback: Any) -> list[Any]:
-    """Return the other callbacks of the same `fit` that have begun."""
-    if callback.params is None:
-        return []
-    others = [other for other in _training if other is not callback]
-    return [other for other in others if other.params is callback.params]
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        self._params = params
+        self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._cancel: Callable[[], None] | None = None
+        self.point: ResumePoint | None = None
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FitGroup":
+        return FitGroup()
 
-def warn_of_shared_path(callback: Any) -> None:
-    """Warn if another callback of the same `fit` writes to the same path."""
-    path = os.path.realpath(callback.filepath)
-    for other in callbacks_of_same_fit(callback):
-        if os.path.realpath(other.filepath) == path:
-            warn(
-                f"two callbacks of one fit save to one path and overwrite each other's files: "
-                f"{other!r} and {callback!r}"
-            )
+    def __reduce__(self) -> tuple[type["FitGroup"], tuple[()]]:
+        return FitGroup, ()
 
+    @classmethod
+    def join(cls, run: "Run", params: dict[str, Any] | None) -> "FitGroup":
+        """Put a run into the group of its `fit`.
 
-def unregister(callback: Any) -> None:
-    """Forget a callback whose training has ended."""
-    _training.discard(callback)
+        Args:
+            run: The run that begins.
+            params: The callback's `params`: Keras gives all callbacks of one `fit` the same dict.
+        """
+        with _lock:
+            of_fit = [group for group in _groups if params is not None and group._params is params]
+            group = of_fit[0] if of_fit else cls(params)
+            group._runs.add(run)
+            _groups.add(group)
+        return group
+
+    def leave(self, run: "Run") -> None:
+        """Take a run out, as its training has ended."""
+        with _lock:
+            self._runs.discard(run)
+
+    def runs_beside(self, run: "Run") -> "list[Run]":
+        """Return the other runs of the group."""
+        with _lock:
+            return [other for other in self._runs if other is not run]
+
+    def warn_of_shared_path(self, run: "Run") -> None:
+        """Warn if another callback of the group writes to the same path."""
+        path = os.path.realpath(run.settings.filepath)
+        for other in self.runs_beside(run):
+            if os.path.realpath(other.settings.filepath) == path:
+                warn(
+                    "two callbacks of one fit save to one path and overwrite each other's files: "
+                    f"{other.settings} and {run.settings}"
+                )
+
+    def is_newest(self, point: "ResumePoint") -> bool:
+        """Tell whether a checkpoint is newer than the one that the group continues from."""
+        return self.point is None or point.is_newer_than(self.point)
+
+    def resume_from(self, point: "ResumePoint", run: "Run") -> None:
+        """Let `run` and all others that resume count on from a checkpoint."""
+        self.point = point
+        for each in (run, *self.runs_beside(run)):
+            if each.settings.resume:
+                each.continue_from(point.record)
+
+    def take_point(self) -> "ResumePoint | None":
+        """Return the checkpoint to go on from, to the first who asks; then `None`."""
+        point, self.point = self.point, None
+        return point
+
+    def skip_until(self, cancel: Callable[[], None]) -> None:
+        """Note that batches are passed over; `cancel` puts an end to that."""
+        self._cancel = cancel
+
+    def end_skipping(self) -> None:
+        """Pass over no more batches."""
+        cancel, self._cancel = self._cancel, None
+        if cancel is not None:
+            cancel()

@@ -1,7 +1,6 @@
 """Carry training on from the newest usable checkpoint of a template."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,15 +9,16 @@ from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
 from ..formats import record
 from ..formats.keras_file import reader
-from ..keras_seam.fit_control import forget_start, skip_batches
-from ..notify import warn
+from ..keras_seam.fit_control import forget_start, skip_batches, start_at_epoch
+from ..notify import Once, warn
 from ..policies.file_template import FileTemplate
-from ..policies.monitor import Direction, is_improvement
-from ..policies.retention import KeptFile
 from ..restore.model import restore
 from ..snapshot.compiled import compiled
 from ..state import random as random_state
 from ..state.packing import unpack
+from .earlier_run import EarlierRun
+from .messages import Messages
+from .run import Run
 
 
 @dataclasses.dataclass
@@ -28,13 +28,12 @@ class ResumePoint:
     Attributes:
         info: What it says of itself.
         record: All fields of its record.
-        earlier: The checkpoints of the template that have a record, oldest first; without those
-            that are known to be damaged.
+        earlier: What the runs before left.
     """
 
     info: CheckpointInfo
     record: dict[str, Any]
-    earlier: list[CheckpointInfo]
+    earlier: EarlierRun
 
     @classmethod
     def find(cls, template: FileTemplate) -> "ResumePoint | None":
@@ -50,7 +49,7 @@ class ResumePoint:
                 fields = reader.read_record(info.path) or {}
                 missing = record.missing_to_continue(fields)
                 if missing is None:
-                    return cls(info, fields, infos)
+                    return cls(info, fields, EarlierRun(info, fields, infos))
                 warn(f"passed over: the record of {info.path!r} has no usable {missing!r}")
             infos.pop()
         return None
@@ -119,61 +118,46 @@ class ResumePoint:
         for name, values in self.record["history"].items():
             history.history[name] = [*values, *history.history.get(name, [])]
 
-    def discard_damaged(self, monitor: str, direction: Direction, count: int) -> None:
-        """Read the `count` best files as a whole; leave the damaged ones out, with a warning."""
-        values = {
-            info.path: value
-            for info in self.earlier
-            if (value := _ranked_value(info, monitor)) is not None
-        }
-        valued = [info for info in self.earlier if info.path in values]
-        whole = 0
-        for info in catalog.ranked(valued, values, direction):
-            if whole == count:
-                return
-            if catalog.first_valid([info]) is None:
-                self.earlier.remove(info)
-            else:
-                whole += 1
-
-    def best(
-        self, monitor: str, direction: Direction, min_delta: float
-    ) -> tuple[float | None, str | None]:
-        """Return the best value and its file, judged one after the other as the runs did it.
-
-        A best file that was overwritten or deleted is known from the record: its value counts.
-        """
-        best: float | None = None
-        path = None
-        for info in self.earlier:
-            value = _ranked_value(info, monitor)
-            if value is not None and is_improvement(value, best, direction, min_delta):
-                best, path = value, info.path
-        known = self.record.get("best_value") if self.record.get("monitor") == monitor else None
-        if known is not None and is_improvement(known, best, direction):
-            name = self.record.get("best_name")
-            if name is None or not os.path.exists(
-                os.path.join(os.path.dirname(self.info.path), name)
-            ):
-                best, path = known, None
-        return best, path
-
-    def kept_files(self, monitor: str, template: str) -> list[KeptFile]:
-        """Return the files that the runs before this one wrote for `template`, oldest first."""
-        runs = set(self.record["runs"])
-        files = []
-        for info in self.earlier:
-            fields = reader.read_record(info.path) or {}
-            own_run = (fields.get("runs") or [None])[-1]
-            if fields.get("template") == template and own_run in runs:
-                files.append(KeptFile(info.path, _ranked_value(info, monitor)))
-        return files
-
 
 def do_nothing() -> None:
     """Do nothing."""
 
 
-def _ranked_value(info: CheckpointInfo, monitor: str) -> float | None:
-    """Return the value that a file is ranked by, `None` if it is not ranked."""
-    return None if info.is_cut_short else info.metrics.get(monitor)
+def resume_run(run: Run, model: Any, once: Once) -> None:
+    """Continue an earlier run: its state, its best value and its files.
+
+    Of several callbacks of one `fit` the one with the newest file restores; the others count on
+    from there.
+
+    Args:
+        run: The run that begins.
+        model: The model in training.
+        once: Says each warning once.
+    """
+    own = ResumePoint.find(run.settings.template)
+    if own is not None and run.group.is_newest(own):
+        own.restore(model)
+        run.group.resume_from(own, run)
+        Messages(run.settings.verbose).resuming(own.info)
+        if run.in_fit:
+            start_at_epoch(model, own.info.epoch or 0)
+    elif run.group.point is not None:
+        run.continue_from(run.group.point.record)
+    if own is not None:
+        own.earlier.hand_over(run, model, once)
+
+
+def enter_first_epoch(run: Run, model: Any) -> None:
+    """Let training go on from where the group of a run resumed, if that is still to be done."""
+    point = run.group.take_point()
+    if point is not None:
+        run.group.skip_until(point.enter_epoch(model, in_fit=run.in_fit))
+
+
+def end_without_training(run: Run, model: Any) -> None:
+    """Say so if `fit` ends without an epoch, as the checkpoint has them all."""
+    point = run.group.take_point()
+    if point is not None:
+        forget_start(model)
+        point.restore_history(model)
+        warn(f"{point.info.path} has {point.info.epoch} epochs already: nothing to train")

@@ -1,21 +1,30 @@
 """One training run: how far it is, its history, its files, and the runs that it continues."""
 
 import dataclasses
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..policies.best_value import BestTracker
+from ..policies.frequency import SavePolicy
 from ..policies.monitor import scalar_logs
+from .fit_group import FitGroup
 from .progress import Progress
 from .run_files import RunFiles
+from .settings import Settings
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(eq=False)
 class Run:
     """What one `fit` is to the callback, from its begin to its end.
 
     Attributes:
+        settings: The callback's arguments when the run began.
+        best: The best model so far; it outlives the run.
+        policy: When to save.
         files: The durable files, of this run and of those it continues.
+        group: What it shares with the other callbacks of the `fit`.
         progress: Epochs and batches.
         epochs: Indices of the epochs in `history`.
         history: Each metric's value of each epoch, like `History.history`.
@@ -28,7 +37,11 @@ class Run:
         writes: Whether this process is the one that writes; `None` if nobody has asked yet.
     """
 
+    settings: Settings
+    best: BestTracker
+    policy: SavePolicy
     files: RunFiles
+    group: FitGroup = dataclasses.field(default_factory=FitGroup)
     progress: Progress = dataclasses.field(default_factory=Progress)
     epochs: list[int] = dataclasses.field(default_factory=list)
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
@@ -40,6 +53,26 @@ class Run:
     is_interrupted: bool = False
     writes: bool | None = None
 
+    @classmethod
+    def begin(cls, settings: Settings, best: BestTracker, epoch_steps: int | None) -> "Run":
+        """Start a run.
+
+        Args:
+            settings: The callback's arguments.
+            best: The best model so far.
+            epoch_steps: Batches of an epoch, if Keras knows.
+        """
+        policy = settings.new_policy()
+        policy.start(0, time.monotonic())
+        run = cls(settings, best, policy, RunFiles(settings.retention, best))
+        run.progress.epoch_steps = epoch_steps
+        return run
+
+    @property
+    def needs_batches(self) -> bool:
+        """Whether the end of every batch must be known."""
+        return self.policy.needs_batches or self.settings.save_on_interrupt or not self.in_fit
+
     def continue_from(self, record: Mapping[str, Any]) -> None:
         """Go on where the run that wrote `record` was."""
         steps = self.progress.epoch_steps
@@ -47,8 +80,13 @@ class Run:
         self.progress.epoch_steps = steps
         self.epochs = list(record["epochs"])
         self.history = {name: list(values) for name, values in record["history"].items()}
-        self.lineage = [*record["runs"], *self.lineage]
+        self.add_lineage(record["runs"])
         self.skipped_until = record["batch"] if self.in_fit else 0
+        self.policy.start(record["step"], time.monotonic())
+
+    def add_lineage(self, runs: Iterable[str]) -> None:
+        """Count the files of earlier runs as this one's."""
+        self.lineage = list(dict.fromkeys([*runs, *self.lineage]))
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Epoch `epoch` is complete with these logs."""

@@ -4,37 +4,49 @@ import os
 from collections.abc import Iterable
 
 from ..notify import warn
-from ..policies.monitor import Direction
+from ..policies.best_value import BestTracker
+from ..policies.planned_save import PlannedSave
 from ..policies.retention import KeptFile, Retention
 
 
 class RunFiles:
     """Knows the files that this run (or one it continues) wrote, oldest first."""
 
-    def __init__(self, retention: Retention, files: Iterable[KeptFile] = ()) -> None:
+    def __init__(
+        self, retention: Retention, best: BestTracker, files: Iterable[KeptFile] = ()
+    ) -> None:
+        """Start with the files of the runs before.
+
+        Args:
+            retention: Which files to keep.
+            best: The best so far, which hears of each save before this object does.
+            files: Durable files, oldest first.
+        """
         self._retention = retention
+        self._best = best
         self._files = list(files)
         self._written = {file.path: _identity(file.path) for file in self._files}
         self._on_their_way: list[str] = []
 
-    def expect(self, path: str) -> None:
-        """Note that a save to `path` is on its way; until it is known what came of it, it stays."""
-        self._on_their_way.append(path)
+    def begin(self, save: PlannedSave) -> None:
+        """Let no file of this name be deleted until it is known what came of the save."""
+        self._on_their_way.append(save.path)
 
-    def give_up(self, path: str) -> None:
-        """Note that a save to `path` failed."""
-        self._on_their_way.remove(path)
+    def abort(self, save: PlannedSave) -> None:
+        """Expect the file no more."""
+        self._on_their_way.remove(save.path)
 
-    def add(self, file: KeptFile, direction: Direction | None, best_path: str | None) -> None:
-        """Take in an expected file that is durable; delete the files that are no longer kept."""
-        self._on_their_way.remove(file.path)
-        self._files = [earlier for earlier in self._files if earlier.path != file.path]
-        self._files.append(file)
-        self._written[file.path] = _identity(file.path)
-        for to_delete in self._retention.to_delete(self._files, direction, best_path):
-            if to_delete.path not in self._on_their_way:
-                self._files.remove(to_delete)
-                self._delete(to_delete.path)
+    def commit(self, save: PlannedSave) -> None:
+        """Take in a file that is durable; delete the files that are no longer kept."""
+        self._on_their_way.remove(save.path)
+        self._files = [earlier for earlier in self._files if earlier.path != save.path]
+        self._files.append(KeptFile(save.path, save.value))
+        self._written[save.path] = _identity(save.path)
+        best = self._best
+        for file in self._retention.to_delete(self._files, best.direction, best.best_path):
+            if file.path not in self._on_their_way:
+                self._files.remove(file)
+                self._delete(file.path)
 
     def _delete(self, path: str) -> None:
         written = self._written.pop(path)

@@ -15,11 +15,22 @@ ABSENT, VECTOR = MonitoredValue(None, "absent"), MonitoredValue(None, "not scala
 
 
 def decide(reading, best=None, *, best_only=True, direction="min", must=False, held=False):
-    ranking = BestTracker(direction)
-    ranking.restore(best, "best.keras")
+    tracker = BestTracker(direction)
+    tracker.restore(best, "best.keras")
     return save_decision.decide(
-        reading, ranking, best_only=best_only, must_save=must, holds_best=lambda: held
+        reading, tracker, best_only=best_only, must_save=must, holds_best=held
     )
+
+
+@pytest.mark.parametrize("reading", [MonitoredValue(0.5), ABSENT, VECTOR])
+@pytest.mark.parametrize("must", [True, False])
+@pytest.mark.parametrize("best_only", [True, False])
+@pytest.mark.parametrize("best", [None, 0.4, 0.6])
+def test_the_target_is_asked_for_wherever_its_record_could_decide(reading, must, best_only, best):
+    asked = save_decision.depends_on_target(reading, best_only=best_only, must_save=must)
+    rules = {"best_only": best_only, "must": must}
+    answers = {decide(reading, best, held=held, **rules) for held in (True, False)}
+    assert asked or len(answers) == 1
 
 
 @pytest.mark.parametrize(

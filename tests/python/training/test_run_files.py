@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+from kerascheckpoint.policies.best_value import BestTracker
+from kerascheckpoint.policies.planned_save import PlannedSave
 from kerascheckpoint.policies.retention import KeptFile, Retention
 from kerascheckpoint.training.run_files import RunFiles
 
@@ -12,7 +14,7 @@ pytestmark = pytest.mark.any_backend
 
 @pytest.fixture
 def files():
-    return RunFiles(Retention(keep_last=1))
+    return RunFiles(Retention(keep_last=1), BestTracker("min"))
 
 
 def published(path, content="ours"):
@@ -22,13 +24,11 @@ def published(path, content="ours"):
     return path
 
 
-def report(files, path):
-    files.add(KeptFile(str(path), None), "min", None)
-
-
 def save(files, path):
-    files.expect(str(path))
-    report(files, published(path))
+    planned = PlannedSave(str(path))
+    files.begin(planned)
+    published(path)
+    files.commit(planned)
 
 
 def test_what_is_superfluous_is_deleted(tmp_path, files):
@@ -41,18 +41,19 @@ def test_what_is_superfluous_is_deleted(tmp_path, files):
 def test_a_name_that_a_save_on_its_way_uses_again_is_not_deleted(tmp_path, files, succeeds):
     first, second = tmp_path / "a", tmp_path / "b"
     save(files, first)
-    for path in (second, first):
-        files.expect(str(path))
+    of_second, of_first = (PlannedSave(str(path)) for path in (second, first))
+    for planned in (of_second, of_first):
+        files.begin(planned)
     published(second)
     if succeeds:
         published(first, "newer")
-    report(files, second)
+    files.commit(of_second)
     assert first.exists()
     if succeeds:
-        report(files, first)
+        files.commit(of_first)
         assert os.listdir(tmp_path) == ["a"] and first.read_text() == "newer"
     else:
-        files.give_up(str(first))
+        files.abort(of_first)
         save(files, tmp_path / "c")
         assert os.listdir(tmp_path) == ["c"]
 
@@ -66,6 +67,6 @@ def test_a_file_that_somebody_else_has_put_in_the_place_of_ours_stays(tmp_path, 
 
 def test_files_of_the_runs_before_count_too(tmp_path):
     old = published(tmp_path / "old")
-    files = RunFiles(Retention(keep_last=1), [KeptFile(str(old), None)])
+    files = RunFiles(Retention(keep_last=1), BestTracker("min"), [KeptFile(str(old), None)])
     save(files, tmp_path / "new file")
     assert os.listdir(tmp_path) == ["new file"]

@@ -1,0 +1,100 @@
+"""What a resumed run takes over from the runs before it: the best value and the files."""
+
+import dataclasses
+import os
+from typing import Any
+
+from .. import catalog
+from ..checkpoint_info import CheckpointInfo
+from ..formats.keras_file import reader
+from ..notify import Once
+from ..policies.monitor import Direction, direction_of_mode, is_improvement
+from ..policies.retention import KeptFile
+from .direction import settle_direction
+from .run import Run
+from .run_files import RunFiles
+
+
+@dataclasses.dataclass
+class EarlierRun:
+    """The checkpoints that earlier runs of a template left.
+
+    Attributes:
+        info: The checkpoint that training continues from.
+        record: All fields of its record.
+        files: The checkpoints of the template that have a record, oldest first; without those
+            that are known to be damaged.
+    """
+
+    info: CheckpointInfo
+    record: dict[str, Any]
+    files: list[CheckpointInfo]
+
+    def hand_over(self, run: Run, model: Any, once: Once) -> None:
+        """Give the best value and the files to the run that continues."""
+        settings, best = run.settings, run.best
+        if self.info.monitor == settings.monitor and best.direction is None:
+            best.direction = direction_of_mode(self.info.mode)
+        has_values = any(settings.monitor in info.metrics for info in self.files)
+        settle_direction(best, settings, model, once, has_values=has_values)
+        if best.direction is not None:
+            self.discard_damaged(settings.monitor, best.direction, settings.keep_best or 1)
+            best.restore(*self.best(settings.monitor, best.direction, settings.min_delta))
+        run.add_lineage(self.record["runs"])
+        kept = self.kept_files(settings.monitor, settings.template.name)
+        run.files = RunFiles(settings.retention, best, kept)
+
+    def discard_damaged(self, monitor: str, direction: Direction, count: int) -> None:
+        """Read the `count` best files as a whole; leave the damaged ones out, with a warning."""
+        values = {
+            info.path: value
+            for info in self.files
+            if (value := _ranked_value(info, monitor)) is not None
+        }
+        valued = [info for info in self.files if info.path in values]
+        whole = 0
+        for info in catalog.ranked(valued, values, direction):
+            if whole == count:
+                return
+            if catalog.first_valid([info]) is None:
+                self.files.remove(info)
+            else:
+                whole += 1
+
+    def best(
+        self, monitor: str, direction: Direction, min_delta: float
+    ) -> tuple[float | None, str | None]:
+        """Return the best value and its file, judged one after the other as the runs did it.
+
+        A best file that was overwritten or deleted is known from the record: its value counts.
+        """
+        best: float | None = None
+        path = None
+        for info in self.files:
+            value = _ranked_value(info, monitor)
+            if value is not None and is_improvement(value, best, direction, min_delta):
+                best, path = value, info.path
+        known = self.record.get("best_value") if self.record.get("monitor") == monitor else None
+        if known is not None and is_improvement(known, best, direction):
+            name = self.record.get("best_name")
+            if name is None or not os.path.exists(
+                os.path.join(os.path.dirname(self.info.path), name)
+            ):
+                best, path = known, None
+        return best, path
+
+    def kept_files(self, monitor: str, template: str) -> list[KeptFile]:
+        """Return the files that the runs before this one wrote for `template`, oldest first."""
+        runs = set(self.record["runs"])
+        files = []
+        for info in self.files:
+            fields = reader.read_record(info.path) or {}
+            own_run = (fields.get("runs") or [None])[-1]
+            if fields.get("template") == template and own_run in runs:
+                files.append(KeptFile(info.path, _ranked_value(info, monitor)))
+        return files
+
+
+def _ranked_value(info: CheckpointInfo, monitor: str) -> float | None:
+    """Return the value that a file is ranked by, `None` if it is not ranked."""
+    return None if info.is_cut_short else info.metrics.get(monitor)

@@ -1,0 +1,50 @@
+"""What a callback says of its work with `verbose=1`."""
+
+import dataclasses
+
+from ..checkpoint_info import CheckpointInfo
+from ..keras_seam.metrics import print_message
+from ..policies.planned_save import PlannedSave
+
+
+@dataclasses.dataclass(frozen=True)
+class Messages:
+    """Prints messages through Keras, or nothing with `verbose` 0."""
+
+    verbose: int
+
+    def saving(self, epoch: int, save: PlannedSave) -> None:
+        """A model is being saved."""
+        self._say(f"\nEpoch {epoch}: saving model to {save.path}")
+
+    def saving_better(
+        self, epoch: int, save: PlannedSave, monitor: str, before: float | None
+    ) -> None:
+        """A model is being saved because it is better than the ones before."""
+        self._say(
+            f"\nEpoch {epoch}: {monitor} improved from {_number(before)} to "
+            f"{_number(save.value)}, saving model to {save.path}"
+        )
+
+    def not_better(self, epoch: int, monitor: str, value_to_beat: float | None) -> None:
+        """A model is not saved because it is no better than the ones before."""
+        self._say(f"\nEpoch {epoch}: {monitor} did not improve from {_number(value_to_beat)}")
+
+    def finished(self, epoch: int, save: PlannedSave) -> None:
+        """A file is durable."""
+        self._say(f"\nEpoch {epoch}: finished saving model to {save.path}")
+
+    def resuming(self, info: CheckpointInfo) -> None:
+        """Training continues from a checkpoint."""
+        self._say(
+            f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}; "
+            "an initial_epoch given to fit is not used"
+        )
+
+    def _say(self, text: str) -> None:
+        if self.verbose > 0:
+            print_message(text)
+
+
+def _number(value: float | None) -> str:
+    return "None" if value is None else f"{value:.5f}"

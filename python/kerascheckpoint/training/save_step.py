@@ -1,0 +1,229 @@
+"""One save, from its decision to a durable file."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from math import nan
+from typing import Any
+
+from ..backends.processes import is_first_process
+from ..checkpoint_info import Reason
+from ..errors import CheckpointNameError
+from ..formats.keras_file import reader
+from ..notify import Once, warn
+from ..policies import monitor, save_decision
+from ..policies.monitor import MonitoredValue
+from ..policies.planned_save import Participant, PlannedSave
+from ..policies.save_decision import Decision
+from ..saving import Saver
+from . import preflight, record_fields
+from .direction import settle_direction
+from .messages import Messages
+from .run import Run
+
+
+class PendingSave:
+    """A save that was decided, until it is committed or aborted: one of them, and once.
+
+    Attributes:
+        plan: What was decided.
+        is_open: Whether its end is still to come.
+    """
+
+    def __init__(self, plan: PlannedSave, participants: Sequence[Participant]) -> None:
+        """Begin the save.
+
+        Args:
+            plan: What was decided.
+            participants: Who hears of the save, in this order.
+        """
+        self.plan = plan
+        self.is_open = True
+        self._participants = participants
+        for participant in participants:
+            participant.begin(plan)
+
+    def commit(self) -> None:
+        """The file is durable."""
+        self._end()
+        for participant in self._participants:
+            participant.commit(self.plan)
+
+    def abort(self) -> None:
+        """The file could not be written."""
+        self._end()
+        for participant in self._participants:
+            participant.abort(self.plan)
+
+    def _end(self) -> None:
+        if not self.is_open:
+            raise RuntimeError(f"the save of {self.plan.path!r} has ended already")
+        self.is_open = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Occasion:
+    """What makes a save due.
+
+    Attributes:
+        model: The model in training.
+        reason: What a checkpoint says made the callback save.
+        logs: The metrics.
+        epoch_done: Whether an epoch has just ended.
+    """
+
+    model: Any
+    reason: Reason
+    logs: Mapping[str, Any]
+    epoch_done: bool
+
+    @property
+    def is_cut_short(self) -> bool:
+        """Whether the metrics are those of an epoch that a signal ended early."""
+        return self.reason == "interrupt" and not self.epoch_done
+
+
+class SaveStep:
+    """Decides on the saves of one run, and carries them out."""
+
+    def __init__(
+        self, run: Run, saver: Saver, once: Once, on_durable: Callable[[PlannedSave], None]
+    ) -> None:
+        """Make it.
+
+        Args:
+            run: The run.
+            saver: Writes the files.
+            once: Says each warning once.
+            on_durable: Called with each save whose file is durable.
+        """
+        self._run = run
+        self._saver = saver
+        self._once = once
+        self._on_durable = on_durable
+        self._messages = Messages(run.settings.verbose)
+
+    def save(self, occasion: Occasion) -> None:
+        """Decide, and save if that is the answer."""
+        path = self.path(occasion)
+        decision = self.decide(occasion, path)
+        if decision.save:
+            self.write(occasion, path, decision)
+
+    def path(self, occasion: Occasion) -> str:
+        """Return the path that the template gives to the save.
+
+        Raises:
+            CheckpointNameError: If a placeholder has no value.
+        """
+        template, logs = self._run.settings.template, occasion.logs
+        for name in template.missing_validation(logs):
+            self._once.warn(
+                f"nan {name}", f"{name} has no value at this save: its place in the name gets nan."
+            )
+        counters = self._run.progress.counters(epoch_done=occasion.epoch_done)
+        try:
+            return template.fill(counters, logs)
+        except CheckpointNameError:
+            if occasion.reason != "interrupt":
+                raise
+            # Some names come only with the end of an epoch; a signal must not cost the save.
+            return template.fill(counters, {**dict.fromkeys(template.names, nan), **logs})
+
+    def decide(self, occasion: Occasion, path: str) -> Decision:
+        """Decide whether to save at `path`; say why not."""
+        settings, best = self._run.settings, self._run.best
+        if occasion.is_cut_short:
+            monitored = MonitoredValue(None, "absent")
+        else:
+            monitored = monitor.read(occasion.logs, settings.monitor)
+        has_values = monitored.value is not None
+        settle_direction(best, settings, occasion.model, self._once, has_values=has_values)
+        if settings.needs_ranking and not occasion.is_cut_short:
+            save_decision.explain(monitored, settings.monitor, occasion.logs, self._once)
+        rules = {
+            "best_only": settings.save_best_only,
+            "must_save": occasion.reason == "interrupt",
+        }
+        asks = save_decision.depends_on_target(monitored, **rules)
+        holds_best = asks and reader.is_best(path)
+        decision = save_decision.decide(monitored, best, holds_best=holds_best, **rules)
+        if not decision.save and monitored.problem is None:
+            self._messages.not_better(
+                self._shown_epoch(occasion), settings.monitor, best.value_to_beat
+            )
+        return decision
+
+    def write(self, occasion: Occasion, path: str, decision: Decision) -> None:
+        """Save the model as it is now.
+
+        Raises:
+            CheckpointWriteError: If it cannot be written, with `on_save_error="raise"`.
+        """
+        run, settings, shown = self._run, self._run.settings, self._shown_epoch(occasion)
+        if not self._is_writer(occasion.model):
+            return
+        path = settings.template.aside(path) if decision.aside else path
+        plan = PlannedSave(path, decision.value, decision.is_best)
+        if plan.is_best and settings.save_best_only:
+            self._messages.saving_better(shown, plan, settings.monitor, run.best.value_to_beat)
+        else:
+            self._messages.saving(shown, plan)
+        fields = record_fields.fields(
+            occasion.model,
+            run,
+            occasion.logs,
+            reason=occasion.reason,
+            epoch_done=occasion.epoch_done,
+            ranked=save_decision.fields(plan, run.best, settings.monitor),
+            template=settings.template.name,
+        )
+        self._carry_out(PendingSave(plan, (run.best, run.policy, run.files)), occasion, fields)
+
+    def check_target(self, model: Any) -> None:
+        """Check that this process can write files, if it is the one that writes.
+
+        Raises:
+            CheckpointWriteError: If they cannot.
+        """
+        if self._is_writer(model):
+            self._run.is_checked = True
+            preflight.check_target(self._run.settings.template, preflight.state_size(model))
+            self._run.group.warn_of_shared_path(self._run)
+
+    def _carry_out(
+        self, pending: PendingSave, occasion: Occasion, fields: Mapping[str, Any]
+    ) -> None:
+        shown = self._shown_epoch(occasion)
+
+        def report(error: BaseException | None) -> None:
+            self._end(pending, error, shown)
+
+        try:
+            if not self._run.is_checked:  # a loop of the user's own has not said that it begins
+                self.check_target(occasion.model)
+            self._saver.save(occasion.model, pending.plan.path, fields, report)
+        except BaseException as error:
+            if not pending.is_open:
+                raise
+            report(error)
+
+    def _end(self, pending: PendingSave, error: BaseException | None, shown: int) -> None:
+        """Let what is decided follow the disk: only a durable file counts."""
+        if error is None:
+            pending.commit()
+            self._on_durable(pending.plan)
+            self._messages.finished(shown, pending.plan)
+            return
+        pending.abort()
+        if self._run.settings.on_save_error == "raise" or not isinstance(error, Exception):
+            raise error
+        warn(f"training goes on without this checkpoint: {error}")
+
+    def _is_writer(self, model: Any) -> bool:
+        """Tell whether this process is the one of a distributed training that writes."""
+        if self._run.writes is None:
+            self._run.writes = is_first_process(model)
+        return self._run.writes
+
+    def _shown_epoch(self, occasion: Occasion) -> int:
+        return self._run.progress.counters(epoch_done=occasion.epoch_done)["epoch"]
