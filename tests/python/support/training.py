@@ -1,6 +1,7 @@
 """Tiny models, tiny data, small callbacks and checkpoint files made to order, for the tests."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import h5py
 import keras
 import numpy as np
 
+from kerascheckpoint import list_checkpoints
 from kerascheckpoint.formats.keras_file import add_record, reader
 from support import small_files
 
@@ -126,6 +128,17 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 def names_in(directory: Any) -> list[str]:
     """Return every name in a directory, hidden ones too."""
     return sorted(path.name for path in directory.iterdir())
+
+
+def files(directory: Any) -> list[str]:
+    """Return the names of the checkpoints in a directory, oldest first."""
+    return [os.path.basename(info.path) for info in list_checkpoints(directory)]
+
+
+def places(directory: Any) -> list[tuple[Any, ...]]:
+    """Return (reason, epoch, batch, step) of each checkpoint in a directory, oldest first."""
+    infos = list_checkpoints(directory)
+    return [(info.reason, info.epoch, info.batch, info.step) for info in infos]
 
 
 def in_python(code: str, *arguments: str, **settings: Any) -> "subprocess.CompletedProcess[str]":
