@@ -110,10 +110,10 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._settings = Settings.of(**given)
         self.last_filepath: str | None = None
         self._saver = self._settings.new_saver()
-        self._watch = InterruptWatch()
-        self._once = Once()
+        self._interrupt_watch = InterruptWatch()
+        self._said_once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
-        self._best = self._settings.new_best_tracker()
+        self._best_tracker = self._settings.new_best_tracker()
         self._begin_run()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -125,12 +125,12 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     @property
     def best(self) -> float | None:
         """Best value of a durable file, or the threshold that the first has to pass."""
-        return self._best.best
+        return self._best_tracker.best
 
     @property
     def best_filepath(self) -> str | None:
         """The file that holds the best model."""
-        return self._best.best_path
+        return self._best_tracker.best_path
 
     def wait(self) -> None:
         """Block until every file that was accepted for the background is durable.
@@ -146,59 +146,61 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Check the target, take up an earlier run if asked to, and begin to count."""
         self.wait()
-        self._run.group.end_skipping()
+        self._training_run.group.end_skipping()
         model = self.model
         if self._model_of_best is None or self._model_of_best() is not model:
-            self._best = self._settings.new_best_tracker()
+            self._best_tracker = self._settings.new_best_tracker()
             self._model_of_best = weakref.ref(model)
         self._begin_run()
-        run = self._run
+        run = self._training_run
         run.in_fit = is_fitting(model, sys._getframe(1))
         run.span = int(getattr(model, "steps_per_execution", 1) or 1)
         run.group = FitGroup.join(run, self.params)
-        self._saves.check_target(model)
+        self._save_step.check_target(model)
         if self.resume:
-            resume_run(run, model, self._once)
+            resume_run(run, model, self._said_once)
         if self.save_on_interrupt:
-            self._watch.begin(model, in_fit=run.in_fit)
+            self._interrupt_watch.begin(model, in_fit=run.in_fit)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count; in the first epoch of a resumed run, skip what is done."""
         self._begin_event()
-        self._run.progress.begin_epoch(epoch)
+        self._training_run.progress.begin_epoch(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count, where nothing needs the ends of batches."""
         self._begin_event()
-        if not self._run.needs_batches:
+        if not self._training_run.needs_batches:
             is_drawn = DRAWS_BEFORE_BATCH_BEGINS
-            self._run.progress.begin_batch(batch, self._run.span, is_drawn=is_drawn)
+            self._training_run.progress.begin_batch(
+                batch, self._training_run.span, is_drawn=is_drawn
+            )
 
     @property
     def on_train_batch_end(self) -> Callable[..., None]:
         """Keras' empty hook unless batches are needed: a defined one makes JAX wait for each."""
-        if self._run.needs_batches:
+        if self._training_run.needs_batches:
             return self._after_batch
         default: Callable[..., None] = super().on_train_batch_end
         return default
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""
-        self._run.group.end_skipping()
+        self._training_run.group.end_skipping()
         self._begin_event()
-        run = self._run
+        run = self._training_run
         if run.is_interrupted:
             return
         run.end_epoch(epoch, logs or {})
-        if self._watch.requested:
+        if self._interrupt_watch.requested:
             self._stop(logs, epoch_done=True)
         elif run.policy.due_at_epoch_end():
             self._save("epoch", logs, epoch_done=True)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Save what is not saved yet, finish every write and leave no trace."""
-        run = self._run
-        self._watch.end()
+        run = self._training_run
+        self._interrupt_watch.end()
         run.group.end_skipping()
         run.group.leave(run)
         end_without_training(run, self.model)
@@ -213,36 +215,40 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     # The parts of an event ----------------------------------------------------------------------
 
     def _begin_run(self) -> None:
-        self._run = Run.begin(self._settings, self._best, (self.params or {}).get("steps"))
-        self._saves = SaveStep(self._run, self._saver, self._once, self._note_file)
+        self._training_run = Run.begin(
+            self._settings, self._best_tracker, (self.params or {}).get("steps")
+        )
+        self._save_step = SaveStep(
+            self._training_run, self._saver, self._said_once, self._note_file
+        )
 
     def _begin_event(self) -> None:
         """Begin an event: report finished saves; after a resume, the first one is its end."""
         self._saver.settle()
-        enter_first_epoch(self._run, self.model)
+        enter_first_epoch(self._training_run, self.model)
 
     def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._begin_event()
-        run, progress = self._run, self._run.progress
+        run, progress = self._training_run, self._training_run.progress
         names_first = BATCH_END_NAMES_FIRST and run.in_fit
         progress.end_batch(batch + run.span - 1 if names_first else batch)
         if progress.batch <= run.skipped_until or run.is_interrupted:
             return
         run.skipped_until = 0
         due = run.policy.due_at_batch(progress.step, time.monotonic())
-        if self._watch.requested:
+        if self._interrupt_watch.requested:
             self._stop(logs, epoch_done=False)
         elif due:
             self._save(run.policy.reason, logs, epoch_done=False)
 
     def _stop(self, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
         """Let `fit` end because of a signal."""
-        self._run.is_interrupted = True
+        self._training_run.is_interrupted = True
         self.model.stop_training = True
         self._save("interrupt", logs, epoch_done=epoch_done)
 
     def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
-        self._saves.save(Occasion(self.model, reason, logs or {}, epoch_done))
+        self._save_step.save(Occasion(self.model, reason, logs or {}, epoch_done))
 
     def _note_file(self, save: PlannedSave) -> None:
         self.last_filepath = save.path
