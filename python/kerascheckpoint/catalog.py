@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
+from . import location
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
 from .file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
@@ -11,7 +12,7 @@ from .formats.keras_file.weights_member import ForeignFileError
 from .notify import warn
 from .policies.file_template import FileTemplate
 from .policies.monitor import Direction, direction_of_name, is_improvement
-from .storage.listing import files_below, files_in
+from .storage.places import storage_for
 from .verify import verify_checkpoint
 
 
@@ -137,15 +138,16 @@ def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
     """Return the files that could be checkpoints, sorted by name."""
     if not os.fspath(filepath):
         raise ValueError(f"filepath must name a directory, a template or a file, not {filepath!r}.")
-    text = os.path.abspath(os.path.expanduser(os.fspath(filepath)))
-    if os.path.isdir(text):
+    text = location.absolute(filepath)
+    storage = storage_for(text)
+    if storage.is_directory(text):
         suffixes = (MODEL_SUFFIX, WEIGHTS_SUFFIX, LEGACY_SUFFIX)
-        return [path for path in files_in(text) if path.endswith(suffixes)]
-    if os.path.isfile(text):
+        return [path for path in storage.paths(text) if path.endswith(suffixes)]
+    if storage.exists(text):
         return [text]
     return _paths_of(FileTemplate.parse(filepath))
 
 
 def _paths_of(template: FileTemplate) -> list[str]:
-    paths = files_below(template.directory, template.levels)
+    paths = storage_for(template.directory).paths(template.directory, template.levels)
     return [path for path in paths if template.matches(path)]

@@ -22,10 +22,26 @@ class CheckpointSchemaError(CheckpointError, ValueError):
 
 
 class CheckpointWriteError(CheckpointError, OSError):
-    """A checkpoint could not be written; the file that stood at its path before is untouched."""
+    """A checkpoint could not be written.
+
+    Attributes:
+        published: False if the file that stood at the path before is untouched. True if the new
+            file stands there as a whole, but the system did not confirm that it is on the disk.
+    """
+
+    published: bool = False
 
     def __str__(self) -> str:
         return str(self.args[0])  # OSError would show its number and file name instead
+
+
+def was_published(error: BaseException) -> bool:
+    """Tell whether a save ended with `error` after its file had appeared at its path.
+
+    Ctrl-C may come in that moment, and a disk may fail in it. The callback must believe what stands
+    at the path.
+    """
+    return getattr(error, "published", False) is True
 
 
 class CheckpointMismatchError(CheckpointError, ValueError):

@@ -6,6 +6,8 @@ MODEL_SUFFIX = ".keras"
 
 LEGACY_SUFFIX = ".h5"
 
+DIRECTORY_SUFFIXES = (".orbax",)  # of checkpoints that are directories
+
 SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX)
 
 

@@ -12,7 +12,8 @@ from .keras_seam.serialization import save_legacy
 from .keras_seam.store import KerasMustHandleError
 from .snapshot.capture import Snapshotter
 from .snapshot.staging import StagingBuffers
-from .storage.local import atomic_write, write_error
+from .storage.base import Storage, write_error
+from .storage.local import LocalStorage
 
 OnSaved = Callable[[BaseException | None], None]
 
@@ -20,12 +21,15 @@ OnSaved = Callable[[BaseException | None], None]
 class Saver:
     """Saves models one after the other and keeps what the next save can use again."""
 
-    def __init__(self, *, on_background: bool, root: str | None = None) -> None:
+    def __init__(
+        self, *, on_background: bool, root: str | None = None, storage: Storage | None = None
+    ) -> None:
         """Make a saver.
 
         Args:
             on_background: Whether files are written behind the training.
-            root: The directory that all files lie under; see `atomic_write`.
+            root: The directory that all files lie under; see `Storage.atomic_write`.
+            storage: The place of the files; `None` is the disks of this machine.
         """
         self._snapshotter = Snapshotter()
         self._archiver = KerasFileWriter()
@@ -33,12 +37,13 @@ class Saver:
         self._writer = BackgroundWriter()
         self._on_background = on_background
         self._root = root
+        self._storage = storage or LocalStorage()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Saver":
-        return _new_saver(self._on_background, self._root)
+        return _new_saver(self._on_background, self._root, self._storage)
 
     def __reduce__(self) -> Any:
-        return _new_saver, (self._on_background, self._root)
+        return _new_saver, (self._on_background, self._root, self._storage)
 
     def save(self, model: Any, path: str, fields: Mapping[str, Any], done: OnSaved) -> None:
         """Save `model` at `path`, with `fields` as its record.
@@ -60,7 +65,7 @@ class Saver:
             content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
         except KerasMustHandleError:
             run_here = self._writer.run_here if self._on_background else _run_and_report
-            run_here(lambda: _save_by_keras(model, path, fields, self._root), done)
+            run_here(lambda: self._save_by_keras(model, path, fields), done)
             return
         if not self._on_background:
             _run_and_report(lambda: self._write(path, content, fields), done)
@@ -84,12 +89,29 @@ class Saver:
         self._writer.settle(wait_for_all=wait_for_all)
 
     def _write(self, path: str, content: Any, fields: Mapping[str, Any]) -> None:
-        with atomic_write(path, self._root) as staged:
+        with self._storage.atomic_write(path, self._root) as staged:
             self._archiver.write(staged.fd, content, fields)
 
+    def _save_by_keras(self, model: Any, path: str, fields: Mapping[str, Any]) -> None:
+        """Let Keras write beside the target, then publish that in our way."""
+        suffix = suffix_of(path)
+        with self._storage.atomic_write(path, self._root) as staged:
+            sibling = staged.sibling(suffix)
+            try:
+                if suffix == WEIGHTS_SUFFIX:
+                    model.save_weights(sibling)
+                elif suffix == LEGACY_SUFFIX:
+                    save_legacy(model, sibling)
+                else:
+                    model.save(sibling)
+            except RuntimeError as error:  # h5py's words for a full disk, without its number
+                raise write_error(path, OSError(str(error))) from error
+            add_record.add_record(staged.fd, sibling, fields)
+            os.unlink(sibling)
 
-def _new_saver(on_background: bool, root: str | None) -> Saver:
-    return Saver(on_background=on_background, root=root)
+
+def _new_saver(on_background: bool, root: str | None, storage: Storage) -> Saver:
+    return Saver(on_background=on_background, root=root, storage=storage)
 
 
 def _run_and_report(write: Callable[[], None], done: OnSaved) -> None:
@@ -99,21 +121,3 @@ def _run_and_report(write: Callable[[], None], done: OnSaved) -> None:
         done(error)
     else:
         done(None)
-
-
-def _save_by_keras(model: Any, path: str, fields: Mapping[str, Any], root: str | None) -> None:
-    """Let Keras write beside the target, then publish that in our way."""
-    suffix = suffix_of(path)
-    with atomic_write(path, root) as staged:
-        sibling = staged.sibling(suffix)
-        try:
-            if suffix == WEIGHTS_SUFFIX:
-                model.save_weights(sibling)
-            elif suffix == LEGACY_SUFFIX:
-                save_legacy(model, sibling)
-            else:
-                model.save(sibling)
-        except RuntimeError as error:  # h5py's words for a full disk, without its number
-            raise write_error(path, OSError(str(error))) from error
-        add_record.add_record(staged.fd, sibling, fields)
-        os.unlink(sibling)

@@ -2,6 +2,7 @@
 
 import os
 
+from . import location
 from .checkpoint_info import CheckpointInfo
 from .formats.keras_file import reader
 from .formats.keras_file.verify import verify_open
@@ -22,6 +23,6 @@ def verify_checkpoint(path: "str | os.PathLike[str]") -> CheckpointInfo:
         CheckpointCorruptError: If anything is wrong; the text says what.
         CheckpointSchemaError: If a newer version of this package wrote it.
     """
-    path = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    path = location.absolute(path)
     with reader.opened(path) as file:
         return verify_open(file, path)[0]

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from .. import location
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
 from ..file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, suffix_of
@@ -25,7 +26,7 @@ from .variables import KerasLoader, ModelVariables
 
 def restore(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
     """Restore `model` from the file at `path`: see `kerascheckpoint.restore_checkpoint`."""
-    path = os.path.abspath(os.path.expanduser(os.fspath(path)))
+    path = location.absolute(path)
     if suffix_of(path) == LEGACY_SUFFIX:
         raise CheckpointMismatchError(
             f"{path!r} is a legacy .h5 model, which holds no state to restore; load it with "

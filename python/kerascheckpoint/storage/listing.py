@@ -1,27 +1,68 @@
-"""The names of files below a directory, without the temporary ones."""
+"""The names below a directory of this machine, without the temporary ones."""
 
 import os
 
-from .local import is_temporary
+from ..file_kind import DIRECTORY_SUFFIXES
+from .leftovers import is_temporary
 
 
-def files_below(directory: str, levels: int) -> list[str]:
-    if levels <= 1:
-        return files_in(directory)
+def checkpoints_below(directory: str, levels: int) -> list[str]:
+    """Return the files, and the directories that are checkpoints, so many levels down, sorted.
+
+    A directory that several links lead to is looked at once on each level: links to `.` would
+    otherwise multiply with every level.
+    """
+    return _below(directory, levels, set())
+
+
+def folders_below(directory: str, levels: int) -> list[str]:
+    """Return `directory` and the directories below it in which checkpoints may lie.
+
+    Links are not followed.
+    """
+    folders = newest = [directory]
+    for _ in range(levels - 1):
+        newest = [path for folder in newest for path in _subfolders(folder)]
+        folders = folders + newest
+    return folders
+
+
+def _below(directory: str, levels: int, seen: set[tuple[int, int, int]]) -> list[str]:
+    if not _is_new(directory, levels, seen):
+        return []
     paths = []
     for name in sorted(_names_in(directory)):
         path = os.path.join(directory, name)
-        paths += [path] if os.path.isfile(path) else files_below(path, levels - 1)
+        is_one = name.endswith(DIRECTORY_SUFFIXES) or os.path.isfile(path)
+        if is_one or (levels <= 1 and os.path.islink(path)):
+            paths.append(path)
+        elif levels > 1:
+            paths += _below(path, levels - 1, seen)
     return paths
 
 
-def files_in(directory: str) -> list[str]:
-    paths = [os.path.join(directory, name) for name in sorted(_names_in(directory))]
-    return [path for path in paths if os.path.isfile(path) or os.path.islink(path)]
+def _is_new(directory: str, levels: int, seen: set[tuple[int, int, int]]) -> bool:
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return False
+    key = status.st_dev, status.st_ino, levels
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
 
 
 def _names_in(directory: str) -> list[str]:
     try:
         return [name for name in os.listdir(directory) if not is_temporary(name)]
+    except OSError:
+        return []
+
+
+def _subfolders(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []

@@ -1,33 +1,113 @@
-"""Publish a file whole or not at all: temporary name, flush, rename, flush of the directory.
-
-The temporary file lies in the target's directory under a hidden name that no reader takes for a
-checkpoint, and its writer holds a lock on it. A later run finds the lock free exactly if that
-writer is gone, so it removes the leftovers of killed runs and nobody else's work.
-"""
+"""The disks of this machine: files are published by temporary name, flush, rename and flush."""
 
 import contextlib
+import dataclasses
 import errno
 import os
-import secrets
-import time
+import shutil
+import stat
 from collections.abc import Iterator
+from typing import BinaryIO
 
-from ..errors import CheckpointWriteError
+from ..errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointWriteError
 from ..file_kind import SUFFIXES
-
-try:
-    import fcntl
-except ImportError:  # Windows: no locks, leftovers are told by their age alone
-    fcntl = None  # type: ignore[assignment]
-
-MARK = ".kerascheckpoint-tmp"
-_UNLOCKABLE_AGE = 24 * 3600.0  # seconds after which a file on a system without locks is a leftover
-
-# Locks of one process do not exclude each other, so it remembers its own files as well.
-_own: set[str] = set()
+from . import durable, leftovers, listing
+from .base import FileStatus, write_error
 
 
-class StagedFile:
+@dataclasses.dataclass(frozen=True)
+class LocalStorage:
+    """Files of this machine, on whatever file system it has mounted. See `base.Storage`."""
+
+    is_local: bool = dataclasses.field(default=True, init=False)
+    concurrency: int = dataclasses.field(default=1, init=False)
+
+    def resolve(self, path: str) -> str:
+        """Return the path with all links followed."""
+        return os.path.realpath(path)
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file; see `base.Storage.open`."""
+        _regular(path)
+        return open(path, "rb", buffering=0)
+
+    def status(self, path: str) -> FileStatus:
+        """Return size, time and identity; the size of a directory is that of its files."""
+        found = _stat(path)
+        size = _size_below(path) if stat.S_ISDIR(found.st_mode) else found.st_size
+        return FileStatus(
+            size, found.st_mtime, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+        )
+
+    def exists(self, path: str) -> bool:
+        """Tell whether something stands at `path`."""
+        return os.path.exists(path)
+
+    def is_directory(self, path: str) -> bool:
+        """Tell whether `path` is a directory."""
+        return os.path.isdir(path)
+
+    def paths(self, directory: str, levels: int = 1) -> list[str]:
+        """Return what may be checkpoints; see `base.Storage.paths`."""
+        return listing.checkpoints_below(directory, levels)
+
+    def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> int | None:
+        """Make the directory, check it, remove leftovers; return the free bytes of its disk."""
+        try:
+            durable.make_directories(directory)
+            if only_path is not None and os.path.isdir(only_path):
+                raise IsADirectoryError(None, "Is an existing directory")
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(None, f"No permission to write in {directory!r}")
+            free = shutil.disk_usage(directory).free
+        except OSError as error:
+            raise write_error(only_path or directory, error) from error
+        for folder in listing.folders_below(directory, levels):
+            leftovers.remove_leftovers(folder)
+        if only_path is not None and os.path.islink(only_path):
+            leftovers.remove_leftovers(os.path.dirname(os.path.realpath(only_path)))
+        return free
+
+    @contextlib.contextmanager
+    def atomic_write(self, path: str, root: str | None = None) -> Iterator["LocalStagedFile"]:
+        """Write a file at `path` whole or not at all; a symbolic link is followed.
+
+        If the body raises or the process dies, the file that stood there stays as it is.
+        """
+        staged = None
+        try:
+            target = os.path.realpath(path)
+            if os.path.isdir(target):
+                raise IsADirectoryError(errno.EISDIR, "Is an existing directory", path)
+            if root is not None:
+                os.stat(root)
+            durable.make_directories(os.path.dirname(target))
+            staged = LocalStagedFile(target)
+            yield staged
+            staged.publish()
+        except CheckpointWriteError:
+            raise
+        except OSError as cause:
+            published = staged is not None and staged.is_published()
+            raise write_error(path, cause, published=published) from cause
+        except BaseException as error:
+            error.published = staged is not None and staged.is_published()  # type: ignore[attr-defined]
+            raise
+        finally:
+            try:
+                if staged is not None:
+                    staged.discard()
+            finally:  # once more, if Ctrl-C came in the middle of that
+                if staged is not None:
+                    staged.discard()
+
+    def delete(self, path: str) -> None:
+        """Delete a file, or a directory as a whole; one that is gone already is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            leftovers.delete(path)
+
+
+class LocalStagedFile:
     """A temporary file that is about to become `target`.
 
     Attributes:
@@ -39,7 +119,8 @@ class StagedFile:
     def __init__(self, target: str) -> None:
         self.target = target
         directory, name = os.path.split(target)
-        self.path, self.fd = _claim(directory, name)
+        self.path, self.fd = leftovers.claim(directory, name)
+        self._written: os.stat_result | None = None
 
     def sibling(self, suffix: str) -> str:
         """Return a second temporary name, for a writer that insists on a suffix of its own."""
@@ -47,11 +128,23 @@ class StagedFile:
 
     def publish(self) -> None:
         """Make the file durable and let it appear at the target."""
-        _flush(self.fd)
-        with _open_directory(os.path.dirname(self.target)) as directory:
+        durable.flush(self.fd)
+        self._written = os.fstat(self.fd)
+        with durable.open_directory(os.path.dirname(self.target)) as directory:
             os.replace(self.path, self.target)
-            self._release()
-            _flush_directory(directory)
+            try:
+                self._release()
+            finally:
+                durable.flush_directory(directory)
+
+    def is_published(self) -> bool:
+        """Tell whether the file stands at its target, whatever the system said of the rename."""
+        try:
+            return self._written is not None and os.path.samestat(
+                os.stat(self.target), self._written
+            )
+        except OSError:
+            return False
 
     def discard(self) -> None:
         """Remove what was written; harmless after `publish`, and when done twice."""
@@ -62,170 +155,29 @@ class StagedFile:
 
     def _release(self) -> None:
         fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
-        _own.discard(self.path)
+        leftovers.release(self.path, fd)
 
 
-@contextlib.contextmanager
-def atomic_write(path: str, root: str | None = None) -> Iterator[StagedFile]:
-    """Write a new file for `path`: the body writes, the end of the block publishes.
-
-    Missing parent directories are made; a symbolic link is followed. If the body raises or the
-    process dies, the file that stood at `path` stays as it is.
-
-    Args:
-        path: Where the file will appear.
-        root: A directory above it that is not made again if it has been deleted.
-
-    Raises:
-        CheckpointWriteError: If the system refuses (disk full, no permission, ...).
-    """
-    staged = None
+def _stat(path: str) -> os.stat_result:
     try:
-        target = os.path.realpath(path)
-        if os.path.isdir(target):
-            raise IsADirectoryError(errno.EISDIR, "Is an existing directory", path)
-        if root is not None:
-            os.stat(root)
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        staged = StagedFile(target)
-        yield staged
-        staged.publish()
-    except CheckpointWriteError:
-        raise
-    except OSError as cause:
-        raise write_error(path, cause) from cause
-    finally:
-        try:
-            if staged is not None:
-                staged.discard()
-        finally:  # once more, if Ctrl-C came in the middle of that
-            if staged is not None:
-                staged.discard()
-
-
-def write_error(path: str, cause: OSError) -> CheckpointWriteError:
-    """Return the error that names the path and the system's reason."""
-    reason = cause.strerror or str(cause)
-    error = CheckpointWriteError(f"could not write checkpoint {path!r}: {reason}")
-    error.errno, error.strerror, error.filename = cause.errno, cause.strerror, path
-    return error
-
-
-def is_temporary(name: str) -> bool:
-    """Tell whether a file's name is one of the temporary names of this module."""
-    return name.startswith(".") and MARK in name
-
-
-def remove_leftovers(directory: str) -> list[str]:
-    """Remove the temporary files in `directory` whose writers are gone; return their names."""
-    directory = os.path.realpath(directory)  # as those of our own are noted
-    try:
-        names = [name for name in os.listdir(directory) if is_temporary(name)]
-    except OSError:
-        return []
-    gone = {stem for stem in {_stem(name) for name in names} if _is_leftover(directory, stem)}
-    removed = []
-    for name in names:
-        if _stem(name) in gone:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(directory, name))
-                removed.append(name)
-    return removed
-
-
-def _stem(name: str) -> str:
-    """The name of the locked file that this temporary file belongs to."""
-    return name[: name.rindex(MARK) + len(MARK)]
-
-
-def _claim(directory: str, name: str) -> tuple[str, int]:
-    os.stat(directory)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    while True:
-        path = os.path.join(directory, f".{name[:40]}.{secrets.token_hex(6)}{MARK}")
-        fd = -1
-        try:
-            _own.add(path)
-            fd = os.open(path, flags, 0o666)
-            # Somebody who looks for leftovers may have been quicker than the lock; then once more.
-            if _lock(fd) is not False and _is_same(fd, path):
-                return path, fd
-            os.close(fd)
-        except BaseException:
-            if fd >= 0:
-                os.close(fd)
-                os.unlink(path)
-            _own.discard(path)
-            raise
-        _own.discard(path)
-
-
-def _lock(fd: int) -> bool | None:
-    """Lock a file: True if it is ours now, False if it is another's, None if that is unknown.
-
-    A POSIX lock: HDF5 uses locks of the other kind (flock), and a reader must not find the file
-    locked in the moment after its rename.
-    """
-    if fcntl is None:
-        return None
-    try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}") from None
     except OSError as error:
-        return False if error.errno in (errno.EACCES, errno.EAGAIN) else None
-    return True
-
-
-def _is_same(fd: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _is_leftover(directory: str, stem: str) -> bool:
-    path = os.path.join(directory, stem)
-    if path in _own:
-        return False
-    try:
-        fd = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        locked = _lock(fd)
-        if locked is None:
-            return time.time() - os.fstat(fd).st_mtime > _UNLOCKABLE_AGE
-        return locked
-    finally:
-        os.close(fd)
-
-
-def _flush(fd: int) -> None:
-    os.fsync(fd)
-    if fcntl is not None and hasattr(fcntl, "F_FULLFSYNC"):
-        with contextlib.suppress(OSError):  # a network mount has no such cache
-            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # macOS: fsync alone stops at the drive's cache
-
-
-@contextlib.contextmanager
-def _open_directory(path: str) -> Iterator[int | None]:
-    """Open a directory for its flush: before the rename, while a refusal costs nothing yet."""
-    fd = os.open(path, os.O_RDONLY) if os.name == "posix" else None
-    try:
-        yield fd
-    finally:
-        if fd is not None:
-            os.close(fd)
-
-
-def _flush_directory(fd: int | None) -> None:
-    if fd is None:
-        return
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+        if error.errno != errno.ELOOP:
             raise
+        raise CheckpointCorruptError(f"{path!r} is a link that leads in a circle") from None
+
+
+def _regular(path: str) -> None:
+    if not stat.S_ISREG(_stat(path).st_mode):
+        raise CheckpointCorruptError(f"{path!r} is not a regular file")
+
+
+def _size_below(directory: str) -> int:
+    size = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                size += os.stat(os.path.join(folder, name)).st_size
+    return size

@@ -1,14 +1,12 @@
 """What is checked when training begins, before the first batch costs anything."""
 
 import math
-import os
 import re
-import shutil
 from typing import Any
 
 from ..notify import warn
 from ..policies.file_template import FileTemplate
-from ..storage.local import remove_leftovers, write_error
+from ..storage.places import storage_for
 
 
 def check_target(template: FileTemplate, model_size: int) -> None:
@@ -23,45 +21,13 @@ def check_target(template: FileTemplate, model_size: int) -> None:
             where the file should go.
     """
     directory = template.directory
-    try:
-        os.makedirs(directory, exist_ok=True)
-        if template.only_path is not None and os.path.isdir(template.only_path):
-            raise IsADirectoryError(None, "Is an existing directory")
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise PermissionError(None, f"No permission to write in {directory!r}")
-        free = shutil.disk_usage(directory).free
-    except OSError as error:
-        raise write_error(template.text, error) from error
-    for folder in _folders(template):
-        remove_leftovers(folder)
-    if template.only_path is not None and os.path.islink(template.only_path):
-        remove_leftovers(os.path.dirname(os.path.realpath(template.only_path)))
-    if free < model_size:
+    storage = storage_for(directory)
+    free = storage.prepare(directory, template.levels, template.only_path)
+    if free is not None and free < model_size:
         warn(
             f"{directory!r} has {free:,} bytes free and one checkpoint takes about "
             f"{model_size:,}: saves will fail unless room is made"
         )
-
-
-def _folders(template: FileTemplate) -> list[str]:
-    """Return the directories that this template's files may lie in."""
-    folders = [template.directory]
-    for _ in range(template.levels - 1):
-        folders += [
-            entry.path
-            for folder in folders
-            for entry in _subfolders(folder)
-            if entry.path not in folders
-        ]
-    return folders
-
-
-def _subfolders(folder: str) -> "list[os.DirEntry[str]]":
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
-        return []
 
 
 def state_size(model: Any) -> int:

@@ -6,15 +6,19 @@ import os
 import pytest
 
 from kerascheckpoint import CheckpointWriteError
-from kerascheckpoint.storage import local
+from kerascheckpoint.storage import base, leftovers
+from kerascheckpoint.storage.local import LocalStorage
 from support import training
 
 pytestmark = pytest.mark.any_backend
 
+atomic_write = LocalStorage().atomic_write
+MARK = leftovers.MARK
+
 
 def publish(path, content=b"new", suffix=None):
     """Publish `content`, with a sibling file of `suffix` beside it."""
-    with local.atomic_write(str(path)) as staged:
+    with atomic_write(str(path)) as staged:
         os.write(staged.fd, content)
         if suffix:
             with open(staged.sibling(suffix), "wb") as file:
@@ -30,10 +34,10 @@ def test_the_file_appears_at_the_end_of_the_block(tmp_path):
     """A reader who comes earlier sees the old content."""
     path = tmp_path / "a.keras"
     path.write_bytes(b"old")
-    with local.atomic_write(str(path)) as staged:
+    with atomic_write(str(path)) as staged:
         os.write(staged.fd, b"new")
         assert path.read_bytes() == b"old"
-        assert local.is_temporary(os.path.basename(staged.path))
+        assert leftovers.is_temporary(os.path.basename(staged.path))
         assert os.path.dirname(staged.path) == str(tmp_path)
     assert path.read_bytes() == b"new"
     assert names_in(tmp_path) == ["a.keras"]
@@ -43,12 +47,12 @@ def test_the_bytes_reach_the_disk_before_the_name_and_the_name_before_the_return
     """After a power cut the name never stands for bytes that were lost with the cache."""
     script = f"""
 import os, sys
-from kerascheckpoint.storage import local
+from kerascheckpoint.storage.local import LocalStorage
 told = []
 flush, replace = os.fsync, os.replace
 os.fsync = lambda fd: (told.append("flush " + os.readlink(f"/proc/self/fd/{{fd}}")), flush(fd))
 os.replace = lambda *paths: (told.append("replace"), replace(*paths))
-with local.atomic_write({str(tmp_path / "a.keras")!r}) as staged:
+with LocalStorage().atomic_write({str(tmp_path / "a.keras")!r}) as staged:
     temporary = staged.path
 assert told == ["flush " + temporary, "replace", "flush {tmp_path}"], told
 """
@@ -63,7 +67,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(error, suffix, tmp_pa
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")
     expected = CheckpointWriteError if isinstance(error, OSError) else ValueError
-    with pytest.raises(expected), local.atomic_write(str(path)) as staged:
+    with pytest.raises(expected), atomic_write(str(path)) as staged:
         with open(staged.sibling(suffix), "wb") as file:
             file.write(b"half")
         raise error
@@ -74,7 +78,7 @@ def test_an_exception_leaves_the_old_file_and_nothing_else(error, suffix, tmp_pa
 def test_the_error_names_the_path_and_the_cause(tmp_path):
     """The text alone tells the user which disk is full."""
     path = str(tmp_path / "a.keras")
-    with pytest.raises(CheckpointWriteError) as caught, local.atomic_write(path):
+    with pytest.raises(CheckpointWriteError) as caught, atomic_write(path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert path in str(caught.value)
     assert os.strerror(errno.ENOSPC) in str(caught.value)
@@ -85,8 +89,8 @@ def test_the_error_names_the_path_and_the_cause(tmp_path):
 def test_an_error_that_says_enough_is_not_wrapped_again(tmp_path):
     """What a writer already put into words keeps them."""
     path = str(tmp_path / "a.keras")
-    mine = local.write_error(path, OSError("mine"))
-    with pytest.raises(CheckpointWriteError) as caught, local.atomic_write(path):
+    mine = base.write_error(path, OSError("mine"))
+    with pytest.raises(CheckpointWriteError) as caught, atomic_write(path):
         raise mine
     assert caught.value is mine
 
@@ -144,11 +148,11 @@ def test_names_of_any_length_and_script(name, tmp_path):
 def test_of_two_saves_to_one_path_the_later_end_wins(tmp_path):
     """Two callbacks of one process must not trip over each other's temporary files."""
     path = tmp_path / "a.keras"
-    with local.atomic_write(str(path)) as first:
+    with atomic_write(str(path)) as first:
         os.write(first.fd, b"first")
         publish(path, b"second")
         assert path.read_bytes() == b"second"
-        assert local.remove_leftovers(str(tmp_path)) == []
+        assert leftovers.remove_leftovers(str(tmp_path)) == []
     assert path.read_bytes() == b"first"
     assert names_in(tmp_path) == ["a.keras"]
 
@@ -157,9 +161,9 @@ def test_a_save_behind_a_link_to_its_directory_is_no_leftover(tmp_path):
     """A second callback clears up while the first one writes."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    with local.atomic_write(str(tmp_path / "link" / "a.keras")) as staged:
+    with atomic_write(str(tmp_path / "link" / "a.keras")) as staged:
         os.write(staged.fd, b"new")
-        assert local.remove_leftovers(str(tmp_path / "link")) == []
+        assert leftovers.remove_leftovers(str(tmp_path / "link")) == []
     assert names_in(tmp_path / "real") == ["a.keras"]
 
 
@@ -168,36 +172,43 @@ def test_file_descriptors_are_given_back(tmp_path):
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         publish(tmp_path / "a.keras")
-        with pytest.raises(ZeroDivisionError), local.atomic_write(str(tmp_path / "a.keras")):
+        with (
+            pytest.raises(ZeroDivisionError),
+            atomic_write(str(tmp_path / "a.keras")),
+        ):
             raise ZeroDivisionError
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_leftovers_are_removed_with_their_siblings_and_nothing_else(tmp_path):
     """Files of other programs stay, hidden or not."""
-    ours = [f".a.keras.1{local.MARK}", f".b.2{local.MARK}", f".b.2{local.MARK}.weights.h5"]
-    orphan = [f".c.3{local.MARK}.keras"]
-    foreign = [".a.keras.tmp", ".hidden", "a.keras", f"a{local.MARK}", "b.weights.h5"]
+    ours = [
+        f".a.keras.1{MARK}",
+        f".b.2{MARK}",
+        f".b.2{MARK}.weights.h5",
+    ]
+    orphan = [f".c.3{MARK}.keras"]
+    foreign = [".a.keras.tmp", ".hidden", "a.keras", f"a{MARK}", "b.weights.h5"]
     for name in ours + orphan + foreign:
         (tmp_path / name).touch()
-    assert sorted(local.remove_leftovers(str(tmp_path))) == sorted(ours + orphan)
+    assert sorted(leftovers.remove_leftovers(str(tmp_path))) == sorted(ours + orphan)
     assert names_in(tmp_path) == sorted(foreign)
 
 
 def test_leftovers_of_a_directory_that_is_not_there(tmp_path):
-    assert local.remove_leftovers(str(tmp_path / "absent")) == []
+    assert leftovers.remove_leftovers(str(tmp_path / "absent")) == []
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        (f".a.keras.0{local.MARK}", True),
-        (f".a.keras.0{local.MARK}.weights.h5", True),
+        (f".a.keras.0{MARK}", True),
+        (f".a.keras.0{MARK}.weights.h5", True),
         ("a.keras", False),
         (".a.keras", False),
-        (f"a{local.MARK}.keras", False),
+        (f"a{MARK}.keras", False),
     ],
 )
 def test_temporary_names(name, expected):
     """A user's own file is never taken for one of ours."""
-    assert local.is_temporary(name) is expected
+    assert leftovers.is_temporary(name) is expected

@@ -10,7 +10,7 @@ import numpy as np
 from kerascheckpoint.formats.keras_file import reader, weights_member, writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from kerascheckpoint.model_state import ArraySpec, Group, ModelSnapshot
-from kerascheckpoint.storage import local
+from kerascheckpoint.storage.local import LocalStorage
 
 SUFFIXES = (".keras", ".weights.h5")
 FIELDS = {
@@ -53,7 +53,7 @@ def write(
 ) -> None:
     """Publish a checkpoint of `arrays` at `path`."""
     content = content_of(arrays, model=str(path).endswith(".keras"), **more)
-    with local.atomic_write(str(path)) as staged:
+    with LocalStorage().atomic_write(str(path)) as staged:
         (archiver or KerasFileWriter()).write(staged.fd, content, FIELDS | (fields or {}))
 
 

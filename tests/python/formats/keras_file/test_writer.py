@@ -13,7 +13,7 @@ import pytest
 from kerascheckpoint import verify_checkpoint
 from kerascheckpoint.formats.keras_file import hdf5_layout, reader, writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
-from kerascheckpoint.storage import local
+from kerascheckpoint.storage.local import LocalStorage
 from support import small_files, training
 
 pytestmark = pytest.mark.any_backend
@@ -208,7 +208,10 @@ def test_a_file_that_is_not_as_long_as_it_must_be_is_not_published(tmp_path):
     """The last check before the rename: somebody else wrote into our file, or a disk lied."""
     path = tmp_path / "model.weights.h5"
     content = small_files.content_of(ARRAYS, model=False)
-    with pytest.raises(OSError, match="bytes and not"), local.atomic_write(str(path)) as staged:
+    with (
+        pytest.raises(OSError, match="bytes and not"),
+        LocalStorage().atomic_write(str(path)) as staged,
+    ):
         os.ftruncate(staged.fd, 1 << 20)
         KerasFileWriter().write(staged.fd, content, small_files.FIELDS)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,44 @@
+"""Where checkpoints are: an absolute path of this machine, or a URL of some other place."""
+
+import os
+import re
+
+_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*::)*[A-Za-z][A-Za-z0-9+.-]+://")
+_LOCAL = re.compile(r"(?:file|local)://", re.IGNORECASE)
+
+
+def is_url(path: str) -> bool:
+    """Tell whether `path` is a URL (`s3://...`), which only fsspec can follow.
+
+    `file://` is a URL as well: `absolute` turns it into the local path that it stands for.
+    """
+    return _URL.match(path) is not None
+
+
+def absolute(path: "str | os.PathLike[str]") -> str:
+    """Return `path` as it can be kept: absolute, with `~` expanded; a URL stays a URL.
+
+    A `file://` URL becomes the local path that it names, so that local files are always written in
+    the way that survives a power failure.
+
+    Raises:
+        TypeError: If `path` is no text and no path of one.
+    """
+    text = os.fspath(path)
+    if not isinstance(text, str):
+        raise TypeError(f"a path must be a str or a path of one, not {text!r}.")
+    if local := _LOCAL.match(text):
+        text = text[local.end() :]
+    elif is_url(text):
+        return text
+    return os.path.abspath(os.path.expanduser(text))
+
+
+def parent(path: str) -> str:
+    """Return the directory of an absolute path or URL."""
+    return path.rpartition("/")[0] if is_url(path) else os.path.dirname(path)
+
+
+def join(directory: str, name: str) -> str:
+    """Return the path or URL of `name` in a directory."""
+    return f"{directory.rstrip('/')}/{name}" if is_url(directory) else os.path.join(directory, name)

@@ -1,0 +1,65 @@
+"""Let the disk itself hold what was written: files, names, and directories that were made."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def flush(fd: int) -> None:
+    """Return when the bytes of an open file are on the disk."""
+    os.fsync(fd)
+    if fcntl is not None and hasattr(fcntl, "F_FULLFSYNC"):
+        with contextlib.suppress(OSError):  # a network mount has no such cache
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # macOS: fsync alone stops at the drive's cache
+
+
+@contextlib.contextmanager
+def open_directory(path: str) -> Iterator[int | None]:
+    """Open a directory for its flush: before the rename, while a refusal costs nothing yet."""
+    fd = os.open(path, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        yield fd
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def flush_directory(fd: int | None) -> None:
+    """Return when the names in an open directory are on the disk."""
+    if fd is None:
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+
+
+def make_directories(path: str) -> None:
+    """Make a directory and the parents that it lacks, each with its name on the disk.
+
+    Flushing the last directory alone would not do: after a power failure it would be whole and
+    nobody could reach it.
+    """
+    if os.path.isdir(path):
+        return
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    except FileNotFoundError:
+        above = os.path.dirname(path)
+        if above == path:
+            raise
+        make_directories(above)
+        make_directories(path)
+    else:
+        with open_directory(os.path.dirname(path)) as above_fd:
+            flush_directory(above_fd)

@@ -1,0 +1,29 @@
+"""Which place a path belongs to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..location import is_url
+from .base import Storage
+from .local import LocalStorage
+
+
+def storage_for(path: str, options: Mapping[str, Any] | None = None) -> Storage:
+    """Return the place of a path.
+
+    Args:
+        path: An absolute local path or a URL, as `location.absolute` returns it.
+        options: For a URL, what fsspec needs to reach it (endpoint, credentials, ...), as pandas'
+            `storage_options`.
+
+    Raises:
+        ValueError: If `options` are given for a local path.
+    """
+    if not is_url(path):
+        if options:
+            raise ValueError(
+                "storage_options are for URLs such as 's3://bucket/run'. Received: "
+                f"storage_options with the local path {path!r}."
+            )
+        return LocalStorage()
+    raise ValueError(f"{path!r} is a URL, and only local paths are supported so far.")
