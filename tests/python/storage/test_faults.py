@@ -324,7 +324,7 @@ def test_a_killed_save_through_a_link_is_cleared_by_the_next_run(shared_model, t
 
     killed = training.in_python(
         "import os, sys\n"
-        "from kerascheckpoint.storage import local\n"
+        "from kerascheckpoint.storage.local import LocalStorage\n"
         "with LocalStorage().atomic_write(sys.argv[1]): os.kill(os.getpid(), 9)",
         str(link),
     )
