@@ -17,7 +17,8 @@ def storage_for(path: str, options: Mapping[str, Any] | None = None) -> Storage:
             `storage_options`.
 
     Raises:
-        ValueError: If `options` are given for a local path.
+        ImportError: If the package that serves the URL is missing; the text says what to install.
+        ValueError: If `options` are given for a local path, or nothing serves the URL.
     """
     if not is_url(path):
         if options:
@@ -26,4 +27,6 @@ def storage_for(path: str, options: Mapping[str, Any] | None = None) -> Storage:
                 f"storage_options with the local path {path!r}."
             )
         return LocalStorage()
-    raise ValueError(f"{path!r} is a URL, and only local paths are supported so far.")
+    from .remote import RemoteStorage
+
+    return RemoteStorage(path, options)

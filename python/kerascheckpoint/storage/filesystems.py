@@ -1,0 +1,133 @@
+"""fsspec's file systems: which one serves a URL, how to connect, and what its answers mean."""
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from ..errors import CheckpointError, CheckpointNotFoundError
+from .base import FileStatus
+
+# Object stores: an object appears when its upload is complete, and there are no directories.
+_OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "tos", "hf"}
+_EXTRAS = {
+    "s3": ("s3fs", "s3"),
+    "s3a": ("s3fs", "s3"),
+    "gs": ("gcsfs", "gs"),
+    "gcs": ("gcsfs", "gs"),
+    "az": ("adlfs", "azure"),
+    "abfs": ("adlfs", "azure"),
+    "abfss": ("adlfs", "azure"),
+    "sftp": ("paramiko", "sftp"),
+    "ssh": ("paramiko", "sftp"),
+    "hf": ("huggingface_hub", None),
+}
+_TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
+_IDENTITIES = ("ETag", "etag", "generation", "md5Hash", "content_settings", "ino", *_TIMES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a file system does by its nature.
+
+    Attributes:
+        publishes_whole: An uploaded file appears as a whole.
+        has_directories: Directories have to be made.
+    """
+
+    publishes_whole: bool
+    has_directories: bool
+
+
+def protocol_of(url: str) -> str:
+    """Return the protocol of a URL, the last one of a chain such as `simplecache::s3://`."""
+    return url.partition("://")[0].rpartition("::")[2].lower()
+
+
+def kind_of(url: str) -> Kind:
+    """Return what serves a URL is like; nothing is connected.
+
+    Raises:
+        ImportError: If a package is missing; the text says which.
+        ValueError: If fsspec does not know the protocol.
+    """
+    protocol = protocol_of(url)
+    package, extra = _EXTRAS.get(protocol, ("", "remote"))
+    try:
+        import fsspec
+
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        wanted = "fsspec" if getattr(error, "name", None) == "fsspec" else package
+        ways = [f"pip install {wanted}"] if wanted else []
+        ways += [f"pip install 'kerascheckpoint[{extra}]'"] if extra else []
+        raise ImportError(
+            f"{shown(url)!r} needs a package that is not installed ({error}): {' or '.join(ways)}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"fsspec serves no URLs such as {shown(url)!r}: {error}") from None
+    is_object_store = protocol in _OBJECT_STORES
+    return Kind(publishes_whole=is_object_store, has_directories=not is_object_store)
+
+
+def connect(url: str, options: Mapping[str, Any]) -> Any:
+    """Return fsspec's file system for a URL."""
+    import fsspec
+
+    return fsspec.core.url_to_fs(url, **options)[0]
+
+
+def forget(fs: Any) -> None:
+    """Let no later `connect` return this file system again: its connection may be broken."""
+    if fs is not None:
+        type(fs).clear_instance_cache()
+
+
+def rename(fs: Any, old: str, new: str) -> None:
+    """Rename a file, and replace the one that stands there."""
+    from fsspec.spec import AbstractFileSystem
+
+    if type(fs).mv is not AbstractFileSystem.mv:
+        fs.mv(old, new)
+    else:  # its general way takes names for patterns
+        fs.cp_file(old, new)
+        fs.rm_file(old)
+
+
+def status_of(info: Mapping[str, Any]) -> FileStatus:
+    """Return the status in fsspec's answer to `info`."""
+    time = next((info[name] for name in _TIMES if info.get(name) is not None), 0.0)
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time.replace("Z", "+00:00"))
+    if isinstance(time, datetime):
+        time = time.timestamp()
+    identity = tuple(str(info[name]) for name in _IDENTITIES if info.get(name) is not None)
+    size = int(info.get("size") or 0)
+    return FileStatus(size, float(time), (*identity, size))
+
+
+@contextlib.contextmanager
+def reporting(url: str) -> Iterator[None]:
+    """Turn whatever a file system raises into an `OSError` that names the URL and the reason."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except FileNotFoundError as error:
+        is_own = error.errno is None and error.strerror
+        text = error.strerror if is_own else f"there is no checkpoint at {shown(url)!r}"
+        raise CheckpointNotFoundError(text) from error
+    except PermissionError as error:
+        reason = error.strerror or str(error) or "access denied"
+        raise PermissionError(error.errno, f"no permission: {reason} ({shown(url)})") from error
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        number = getattr(error, "errno", None)
+        raise OSError(number, f"{reason} ({shown(url)})") from error
+
+
+def shown(url: str) -> str:
+    """Return a URL without a password."""
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url)

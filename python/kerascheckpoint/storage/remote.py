@@ -1,0 +1,222 @@
+"""Object stores and remote file systems, through fsspec.
+
+A checkpoint is written to a local file at the speed of the disk, then uploaded. Object stores show
+an object whole or not at all; elsewhere it is uploaded under a temporary name and renamed.
+"""
+
+import contextlib
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, cast
+
+from ..errors import CheckpointNotFoundError, CheckpointWriteError
+from ..file_kind import DIRECTORY_SUFFIXES
+from ..location import parent
+from . import filesystems, remote_leftovers, retry
+from .base import FileStatus, write_error
+from .leftovers import is_temporary
+from .remote_file import RemoteFile
+from .remote_staging import RemoteStagedFile, staging_directory
+
+_READERS = 16  # files that are read at the same time: each costs a few round trips
+
+
+class RemoteStorage:
+    """The place that a URL leads to. See `base.Storage`.
+
+    Attributes:
+        is_local: False.
+        concurrency: How many files it is sensible to read at the same time.
+    """
+
+    is_local = False
+    concurrency = _READERS
+
+    def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
+        """Make it; nothing is connected yet.
+
+        Args:
+            url: Any URL of this place.
+            options: What fsspec needs to reach it. `staging_directory`, which fsspec does not see,
+                is the local directory for files that wait for their upload; by default Python's
+                `tempfile` chooses.
+
+        Raises:
+            ImportError: If the package that serves the protocol is missing; says what to install.
+            ValueError: If nothing serves the protocol, or `staging_directory` is no directory.
+        """
+        self._url = url
+        self._options = dict(options or {})
+        self._staging = staging_directory(self._options.pop("staging_directory", None))
+        self._kind = filesystems.kind_of(url)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_fs"}
+
+    @functools.cached_property
+    def _fs(self) -> Any:
+        return filesystems.connect(self._url, self._options)
+
+    def resolve(self, path: str) -> str:
+        """Return the URL without what does not change where it leads."""
+        return path.rstrip("/")
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file: only the parts that are read are fetched."""
+        size = self.status(path).size
+        name = self._strip(path)
+
+        def fetch(start: int, stop: int) -> bytes:
+            with filesystems.reporting(path):
+                return bytes(self._again(lambda: self._fs.cat_file(name, start=start, end=stop)))
+
+        return cast(BinaryIO, RemoteFile(fetch, size))
+
+    def status(self, path: str) -> FileStatus:
+        """Return size, time and identity as the place tells them."""
+        with filesystems.reporting(path):
+            info = self._info(path)
+        if info["type"] == "directory" and not path.endswith(DIRECTORY_SUFFIXES):
+            raise CheckpointNotFoundError(f"there is no checkpoint at {filesystems.shown(path)!r}")
+        return filesystems.status_of(info)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether a file or a directory stands at `path`."""
+        return self._type(path) is not None
+
+    def is_directory(self, path: str) -> bool:
+        """Tell whether `path` is a directory, in an object store: the start of objects' names."""
+        return self._type(path) == "directory"
+
+    def paths(self, directory: str, levels: int = 1) -> list[str]:
+        """Return the URLs of what may be checkpoints."""
+        directory = directory.rstrip("/")
+        found = []
+        for name, is_directory in self._entries(directory):
+            path = f"{directory}/{name}"
+            if not is_directory or name.endswith(DIRECTORY_SUFFIXES):
+                found.append(path)
+            elif levels > 1:
+                found += self.paths(path, levels - 1)
+        return sorted(found)
+
+    def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> None:
+        """Find out whether files can be written there, by writing and deleting an empty one."""
+        probe = remote_leftovers.temporary_name("probe")
+        try:
+            with filesystems.reporting(directory):
+                self._again(lambda: self._make(directory), attempts=2)
+                if only_path is not None and self._type(only_path) == "directory":
+                    raise IsADirectoryError(None, "Is an existing directory")
+                name = f"{self._strip(directory)}/{probe}"
+                self._again(lambda: self._fs.pipe_file(name, b""), attempts=2)
+                self._fs.rm_file(name)
+        except OSError as error:
+            raise write_error(filesystems.shown(only_path or directory), error) from error
+        remote_leftovers.remove(self._fs, self._strip(directory), levels)
+
+    @contextlib.contextmanager
+    def atomic_write(self, path: str, root: str | None = None) -> Iterator[RemoteStagedFile]:
+        """Write a local file, then upload it; what stood at `path` stays until that is done."""
+        try:
+            with RemoteStagedFile(self._staging, os.path.basename(path)) as staged:
+                yield staged
+                staged.flush()
+                with filesystems.reporting(path):
+                    self._again(lambda: self._upload(staged.path, path, root))
+        except CheckpointWriteError:
+            raise
+        except OSError as error:
+            raise write_error(filesystems.shown(path), error) from error
+
+    def delete(self, path: str) -> None:
+        """Delete a checkpoint; one that is gone already is no error."""
+        name = self._strip(path)
+        with contextlib.suppress(FileNotFoundError), filesystems.reporting(path):
+            if self._type(path) == "directory":
+                self._again(lambda: self._fs.rm(name, recursive=True))
+            else:
+                self._again(lambda: self._fs.rm_file(name))
+
+    def _strip(self, path: str) -> str:
+        return str(self._fs._strip_protocol(path)).rstrip("/")
+
+    def _again(self, action: Any, attempts: int | None = None) -> Any:
+        """Run an action, and run it again on a new connection if the failure may pass."""
+        return retry.run(action, before_retry=self._reconnect, attempts=attempts)
+
+    def _reconnect(self) -> None:
+        filesystems.forget(self.__dict__.pop("_fs", None))
+
+    def _info(self, path: str) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            self._fs.invalidate_cache()
+            return dict(self._fs.info(self._strip(path)))
+
+        found: dict[str, Any] = self._again(ask)
+        return found
+
+    def _type(self, path: str) -> str | None:
+        with filesystems.reporting(path):
+            try:
+                return str(self._info(path)["type"])
+            except FileNotFoundError:
+                return None
+
+    def _entries(self, directory: str) -> list[tuple[str, bool]]:
+        """Return name and "is a directory" of what lies in a directory, without temporary ones."""
+
+        def ask() -> list[dict[str, Any]]:
+            self._fs.invalidate_cache()
+            return list(self._fs.ls(self._strip(directory), detail=True))
+
+        try:
+            with filesystems.reporting(directory):
+                infos = self._again(ask)
+                own = self._strip(directory)
+        except FileNotFoundError:
+            return []
+        names = [
+            (info["name"].rstrip("/").rpartition("/")[2], info["type"] == "directory")
+            for info in infos
+            if info["name"].strip("/") != own.strip("/")
+        ]
+        return [(name, is_one) for name, is_one in names if name and not is_temporary(name)]
+
+    def _make(self, directory: str) -> None:
+        """Make a directory, where there are such things; see that a bucket is there."""
+        if self._kind.has_directories:
+            self._fs.makedirs(self._strip(directory), exist_ok=True)
+            return
+        with contextlib.suppress(PermissionError):  # the probe will tell whether that matters
+            self._fs.invalidate_cache()
+            bucket = self._strip(directory).split("/", 1)[0]
+            if not self._fs.exists(bucket):
+                raise FileNotFoundError(None, f"there is no bucket {bucket!r}")
+
+    def _upload(self, local: str, path: str, root: str | None) -> None:
+        fs, name = self._fs, self._strip(path)
+        if self._kind.publishes_whole:
+            fs.put_file(local, name)
+        else:
+            if root is not None and not fs.exists(self._strip(root)):
+                raise FileNotFoundError(None, f"there is no directory {root!r} any more")
+            fs.makedirs(self._strip(parent(path)), exist_ok=True)
+            temporary = remote_leftovers.temporary_name(name.rpartition("/")[2])
+            hidden = f"{name.rpartition('/')[0]}/{temporary}"
+            try:
+                fs.put_file(local, hidden)
+                self._check_size(hidden, local)
+                filesystems.rename(fs, hidden, name)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    fs.rm_file(hidden)
+                raise
+        self._check_size(name, local)
+
+    def _check_size(self, name: str, local: str) -> None:
+        self._fs.invalidate_cache()
+        stored, written = self._fs.info(name)["size"], os.path.getsize(local)
+        if stored != written:
+            raise OSError(None, f"{stored} of {written} bytes arrived")

@@ -1,0 +1,75 @@
+"""What killed uploads leave at a place, and its removal by a later run.
+
+No lock reaches another machine. A temporary name tells who made it, so that a later run on the same
+machine knows that this process is gone; what other machines left counts as left after a day.
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import socket
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+from ..file_kind import SUFFIXES
+from .filesystems import status_of
+from .leftovers import MARK
+
+OLD = 24 * 3600.0  # seconds
+
+_OWNER = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]+" + re.escape(MARK))
+
+
+def temporary_name(name: str) -> str:
+    """Return a new temporary name, for what will be called `name`."""
+    return f".{name[:40]}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{MARK}"
+
+
+def remove(fs: Any, directory: str, levels: int) -> None:
+    """Remove what dead writers left in a directory; what cannot be removed stays."""
+    with contextlib.suppress(Exception):  # it only takes up room
+        fs.invalidate_cache()
+        for info in fs.ls(directory, detail=True):
+            name = info["name"].rstrip("/").rpartition("/")[2]
+            if info["type"] == "directory" and levels > 1:
+                remove(fs, info["name"].rstrip("/"), levels - 1)
+            elif (owner := _OWNER.search(name)) and _is_leftover(owner, info):
+                fs.rm_file(info["name"])
+    if hasattr(fs, "list_multipart_uploads"):
+        with contextlib.suppress(Exception):
+            _abort_uploads(fs, directory)
+
+
+def _abort_uploads(fs: Any, directory: str) -> None:
+    """Abort the uploads to a directory of S3 that began more than a day ago; they cost money."""
+    bucket, _, prefix = directory.partition("/")
+    for upload in fs.list_multipart_uploads(bucket):
+        age = (datetime.now(timezone.utc) - upload["Initiated"]).total_seconds()
+        key = upload["Key"].lstrip("/")
+        if key.startswith(f"{prefix}/") and key.endswith(SUFFIXES) and age > OLD:
+            fs.call_s3(
+                "abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"]
+            )
+
+
+def _is_leftover(owner: "re.Match[str]", info: dict[str, Any]) -> bool:
+    if owner[1] == _machine():
+        return not _is_alive(int(owner[2]))
+    return time.time() - status_of(info).modified > OLD
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it belongs to somebody else
+        return True
+    return True
+
+
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]

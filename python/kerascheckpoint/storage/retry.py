@@ -1,0 +1,67 @@
+"""Failures that may pass are tried again, for a bounded time."""
+
+import errno
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE = 120.0  # seconds after which no new attempt begins
+LONGEST_PAUSE = 10.0  # seconds between two attempts
+
+_Result = TypeVar("_Result")
+
+# What the same request would meet again, however often it is made.
+_LASTING = (
+    PermissionError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    ValueError,
+    TypeError,
+    ImportError,
+    NotImplementedError,
+)
+_LASTING_NAMES = {"NoCredentialsError", "AuthenticationException", "BadHostKeyException"}
+_LASTING_NUMBERS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENAMETOOLONG}
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether the same request may succeed later."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return not (
+        isinstance(error, _LASTING)
+        or names & _LASTING_NAMES
+        or getattr(error, "errno", None) in _LASTING_NUMBERS
+    )
+
+
+def run(
+    action: Callable[[], _Result],
+    *,
+    before_retry: Callable[[], object],
+    attempts: int | None = None,
+) -> _Result:
+    """Return what `action` returns; run it again while its failure may pass.
+
+    Args:
+        action: What to do.
+        before_retry: Called before each further attempt.
+        attempts: How many at most; `None` goes on until `PATIENCE` is over.
+
+    Raises:
+        Exception: The failure of the last attempt.
+    """
+    deadline = time.monotonic() + PATIENCE
+    pause, number = 0.2, 1
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            is_last = number == attempts or time.monotonic() + pause > deadline
+            if is_last or not may_pass(error):
+                raise
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        pause, number = min(2 * pause, LONGEST_PAUSE), number + 1
+        before_retry()
