@@ -7,13 +7,12 @@ from . import location
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
 from .file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
-from .formats.keras_file import reader
-from .formats.keras_file.weights_member import ForeignFileError
+from .formats.base import ForeignFileError, OpenCheckpoint
+from .formats.forms import open_checkpoint, reading_many
 from .notify import warn
 from .policies.file_template import FileTemplate
 from .policies.monitor import Direction, direction_of_name, is_improvement
 from .storage.places import storage_for
-from .verify import verify_checkpoint
 
 
 def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]:
@@ -45,18 +44,20 @@ def list_of(template: FileTemplate) -> list[CheckpointInfo]:
 
 def _read_all(paths: Iterable[str], *, refuse_newer: bool = False) -> list[CheckpointInfo]:
     infos = []
-    for path in paths:
-        try:
-            infos.append(reader.read_info(path))
-        except CheckpointNotFoundError:
-            pass  # removed since the directory was read
-        except ForeignFileError:
-            pass  # an .h5 of somebody else's
-        except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
-            if refuse_newer and isinstance(error, CheckpointSchemaError):
-                raise
-            if suffix_of(path):
-                warn(f"not listed: {error}")
+    with reading_many():
+        for path in paths:
+            try:
+                with open_checkpoint(path) as checkpoint:
+                    infos.append(checkpoint.info)
+            except CheckpointNotFoundError:
+                pass  # removed since the directory was read
+            except ForeignFileError:
+                pass  # an .h5 of somebody else's
+            except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
+                if refuse_newer and isinstance(error, CheckpointSchemaError):
+                    raise
+                if suffix_of(path):
+                    warn(f"not listed: {error}")
     return sorted(infos, key=lambda info: info.age_key)
 
 
@@ -111,11 +112,37 @@ def best_checkpoint(
 
 def first_valid(infos: Iterable[CheckpointInfo]) -> CheckpointInfo | None:
     """Return the first checkpoint whose file is undamaged; warn of those before it."""
-    for info in infos:
-        try:
-            return verify_checkpoint(info.path)
-        except (CheckpointCorruptError, CheckpointNotFoundError) as error:
-            warn(f"passed over: {error}")
+    checkpoint = open_first_valid(infos)
+    if checkpoint is None:
+        return None
+    with checkpoint:
+        return checkpoint.info
+
+
+def open_first_valid(infos: Iterable[CheckpointInfo]) -> OpenCheckpoint | None:
+    """Open the first checkpoint that is undamaged, and verify it; warn of those before it.
+
+    Returns:
+        The checkpoint, which the caller closes, or `None`. What it says may be newer than its
+        entry in `infos`, if another run replaced the file meanwhile.
+    """
+    with reading_many():
+        for info in infos:
+            try:
+                checkpoint = open_checkpoint(info.path)
+            except (CheckpointCorruptError, CheckpointNotFoundError) as error:
+                warn(f"passed over: {error}")
+                continue
+            try:
+                checkpoint.verify()
+            except (CheckpointCorruptError, CheckpointNotFoundError) as error:
+                checkpoint.close()
+                warn(f"passed over: {error}")
+            except BaseException:
+                checkpoint.close()
+                raise
+            else:
+                return checkpoint
     return None
 
 

@@ -74,6 +74,31 @@ class CheckpointInfo:
             schema=record["schema"],
         )
 
+    @classmethod
+    def of_stock_file(
+        cls,
+        *,
+        path: str,
+        size: int,
+        saved_at: datetime,
+        weights_only: bool,
+        keras_version: str | None,
+    ) -> "CheckpointInfo":
+        """Return what is known of a file that Keras alone wrote; `saved_at` is the file's time."""
+        nothing: dict[str, Any] = dict.fromkeys(
+            ("epoch", "batch", "step", "monitor", "mode", "value", "best", "reason", "backend")
+        )
+        return cls(
+            path=path,
+            metrics={},
+            saved_at=saved_at,
+            size=size,
+            weights_only=weights_only,
+            keras_version=keras_version,
+            schema=None,
+            **nothing,
+        )
+
     @property
     def is_cut_short(self) -> bool:
         """Whether its metrics are those of an epoch that a signal ended early: no basis to rank."""

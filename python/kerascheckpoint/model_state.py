@@ -67,3 +67,10 @@ class ModelSnapshot:
     def structure(self) -> Structure:
         """What the layout of the weights depends on."""
         return Structure(self.groups, self.specs)
+
+
+@dataclasses.dataclass(frozen=True)
+class OnlyKeras:
+    """The answer that only Keras itself can save a model, and why."""
+
+    reason: str

@@ -1,18 +1,16 @@
 """Write a checkpoint of a model: now, or accepted now and written behind the training."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .background import BackgroundWriter
-from .file_kind import LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
-from .formats.keras_file import add_record
-from .formats.keras_file.writer import KerasFileWriter
+from .formats.base import CheckpointWriter, Form, KerasSave, Target
+from .formats.forms import form_of
 from .keras_seam.serialization import save_legacy
-from .keras_seam.store import KerasMustHandleError
+from .model_state import ModelSnapshot, OnlyKeras
 from .snapshot.capture import Snapshotter
 from .snapshot.staging import StagingBuffers
-from .storage.base import Storage, write_error
+from .storage.base import Storage
 from .storage.local import LocalStorage
 
 OnSaved = Callable[[BaseException | None], None]
@@ -32,7 +30,7 @@ class Saver:
             storage: The place of the files; `None` is the disks of this machine.
         """
         self._snapshotter = Snapshotter()
-        self._archiver = KerasFileWriter()
+        self._writers: dict[Form, CheckpointWriter] = {}
         self._memory = StagingBuffers()
         self._writer = BackgroundWriter()
         self._on_background = on_background
@@ -59,26 +57,33 @@ class Saver:
             Exception: What the model's own code raises; errors of the writing go to `done`.
         """
         self._writer.wait_for_room()
-        try:
-            if suffix_of(path) == LEGACY_SUFFIX:
-                raise KerasMustHandleError("the legacy format is Keras' own")
-            content = self._snapshotter.capture(model, weights_only=path.endswith(WEIGHTS_SUFFIX))
-        except KerasMustHandleError:
+        form, content = self._content(model, form_of(path))
+        writer = self._writers.setdefault(form, form.writer())
+        target = Target(path, self._storage, self._root)
+        if isinstance(content, KerasSave):
             run_here = self._writer.run_here if self._on_background else _run_and_report
-            run_here(lambda: self._save_by_keras(model, path, fields), done)
-            return
-        if not self._on_background:
-            _run_and_report(lambda: self._write(path, content, fields), done)
-            return
-        staged_snapshot = self._memory.stage(content, self._archiver.offsets)
+            run_here(lambda: writer.save(target, content, fields), done)
+        elif not self._on_background:
+            _run_and_report(lambda: writer.save(target, content, fields), done)
+        else:
+            staged_snapshot = self._memory.stage(content, writer.offsets)
 
-        def job() -> None:
-            try:
-                self._write(path, staged_snapshot.content(), fields)
-            finally:
-                self._memory.release(staged_snapshot)
+            def job() -> None:
+                try:
+                    writer.save(target, staged_snapshot.content(), fields)
+                finally:
+                    self._memory.release(staged_snapshot)
 
-        self._writer.submit(job, done)
+            self._writer.submit(job, done)
+
+    def _content(self, model: Any, form: Form) -> tuple[Form, ModelSnapshot | KerasSave]:
+        """Return what is to be written, and the form that takes it."""
+        if form.takes == "snapshot":
+            content = self._snapshotter.take(model, weights_only=form.weights_only)
+            if not isinstance(content, OnlyKeras):
+                return form, content
+        by_keras = form.written_by_keras
+        return by_keras, KerasSave(lambda path: _save_by_keras(model, path, by_keras))
 
     def release_memory(self) -> None:
         """Give the memory of copies back to the system, for training is over."""
@@ -87,27 +92,6 @@ class Saver:
     def settle(self, *, wait_for_all: bool = False) -> None:
         """Report the saves that finished in the background; wait for the others if asked to."""
         self._writer.settle(wait_for_all=wait_for_all)
-
-    def _write(self, path: str, content: Any, fields: Mapping[str, Any]) -> None:
-        with self._storage.atomic_write(path, self._root) as staged:
-            self._archiver.write(staged.fd, content, fields)
-
-    def _save_by_keras(self, model: Any, path: str, fields: Mapping[str, Any]) -> None:
-        """Let Keras write beside the target, then publish that in our way."""
-        suffix = suffix_of(path)
-        with self._storage.atomic_write(path, self._root) as staged:
-            sibling = staged.sibling(suffix)
-            try:
-                if suffix == WEIGHTS_SUFFIX:
-                    model.save_weights(sibling)
-                elif suffix == LEGACY_SUFFIX:
-                    save_legacy(model, sibling)
-                else:
-                    model.save(sibling)
-            except RuntimeError as error:  # h5py's words for a full disk, without its number
-                raise write_error(path, OSError(str(error))) from error
-            add_record.add_record(staged.fd, sibling, fields)
-            os.unlink(sibling)
 
 
 def _new_saver(on_background: bool, root: str | None, storage: Storage) -> Saver:
@@ -121,3 +105,12 @@ def _run_and_report(write: Callable[[], None], done: OnSaved) -> None:
         done(error)
     else:
         done(None)
+
+
+def _save_by_keras(model: Any, path: str, form: Form) -> None:
+    if form.weights_only:
+        model.save_weights(path)
+    elif not form.carries_record:
+        save_legacy(model, path)
+    else:
+        model.save(path)

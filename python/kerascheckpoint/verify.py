@@ -2,10 +2,10 @@
 
 import os
 
-from . import location
 from .checkpoint_info import CheckpointInfo
-from .formats.keras_file import reader
-from .formats.keras_file.verify import verify_open
+from .formats.base import OpenCheckpoint
+from .formats.forms import open_checkpoint
+from .notify import warn
 
 
 def verify_checkpoint(path: "str | os.PathLike[str]") -> CheckpointInfo:
@@ -15,14 +15,33 @@ def verify_checkpoint(path: "str | os.PathLike[str]") -> CheckpointInfo:
         path: A `.keras`, `.weights.h5` or legacy `.h5` file.
 
     Returns:
-        What the file says of itself. A stock Keras file has no checksums of its arrays: for it,
-        structure and sizes (and a zip's own checksums) are all that can be checked.
+        What the file says of itself. A stock `.keras` file is compared with the zip's own
+        checksums. A stock `.h5` file has none: a `CheckpointWarning` says that only its structure
+        was checked. Another says that a program changed a file since it was written, where that
+        did no harm to any array.
 
     Raises:
         CheckpointNotFoundError: If there is no such file.
         CheckpointCorruptError: If anything is wrong; the text says what.
         CheckpointSchemaError: If a newer version of this package wrote it.
     """
-    path = location.absolute(path)
-    with reader.opened(path) as file:
-        return verify_open(file, path)[0]
+    with open_checkpoint(path) as checkpoint:
+        for remark in verify_open(checkpoint):
+            warn(remark)
+        return checkpoint.info
+
+
+def verify_open(checkpoint: OpenCheckpoint) -> list[str]:
+    """Verify an open checkpoint; return what must be said of one that is not damaged."""
+    found = checkpoint.verify()
+    remarks = []
+    if found.is_changed:
+        remarks.append(
+            f"{checkpoint.path!r} was changed since it was written; its arrays are whole"
+        )
+    if not found.has_checksums:
+        remarks.append(
+            f"{checkpoint.path!r} has no checksums, as Keras writes none: only its structure was "
+            "checked"
+        )
+    return remarks

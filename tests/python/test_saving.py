@@ -24,6 +24,7 @@ from kerascheckpoint import (
     notify,
     verify_checkpoint,
 )
+from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from kerascheckpoint.saving import Saver
 from kerascheckpoint.snapshot import staging
 from support import small_files, training
@@ -383,13 +384,13 @@ def test_retention_deletes_only_when_the_newer_file_is_durable(hold, shared_mode
 def test_fit_returns_when_every_file_is_there(save_freq, shared_model, tmp_path, monkeypatch):
     """The next line of the script may load the file, however slow the disk is."""
     saving = saver(tmp_path / "{epoch}.keras", save_freq=save_freq)
-    write = saving._saver._write
+    write = KerasFileWriter.write
 
     def write_slowly(*arguments):
         time.sleep(0.2)
         write(*arguments)
 
-    monkeypatch.setattr(saving._saver, "_write", write_slowly)
+    monkeypatch.setattr(KerasFileWriter, "write", write_slowly)
     training.train(shared_model, saving, epochs=2)
     epochs = (1, 2) if save_freq == "epoch" else (2,)
     assert training.names_in(tmp_path) == [f"{epoch}.keras" for epoch in epochs]

@@ -51,7 +51,7 @@ class Processes:
         Args:
             value: Anything that JSON holds; that of the other processes does not matter.
         """
-        return self.gather(value if self.is_first else None)[0] if self.can_agree else value
+        return self.gather(value)[0]
 
     def gather(self, value: _Value) -> list[_Value]:
         """Return every process's value, in the order of the processes.
@@ -62,8 +62,8 @@ class Processes:
         if self._gather is None or self.count == 1:
             return [value]
         text = np.frombuffer(json.dumps([self.index, value]).encode(), np.uint8)
-        lengths = self._gather(np.array([len(text)], np.int32).view(np.uint8))
-        lengths = np.ascontiguousarray(lengths).view(np.int32).reshape(-1)
+        sizes = self._gather(np.array([len(text)], np.int32).view(np.uint8))
+        lengths = np.ascontiguousarray(sizes).view(np.int32).reshape(-1)
         capacity = -(-int(lengths.max()) // _BLOCK) * _BLOCK
         padded = np.zeros(capacity, np.uint8)
         padded[: len(text)] = text

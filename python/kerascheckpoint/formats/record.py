@@ -6,57 +6,31 @@ The record guards itself with a CRC-32 over its own text, as this module writes 
 field; fields unknown to this version are kept as they are.
 """
 
+import importlib
 import json
 import math
-import types
+import re
 import zlib
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from ..errors import CheckpointCorruptError, CheckpointSchemaError
+from . import schema
 
 KEY = "kerascheckpoint"
 SCHEMA = 1
 BEGIN = b'{"schema":'  # of a record's text
 
-_LARGEST = 2**53  # the end of the whole numbers that every reader of JSON holds
-_CHOICES = {
-    "mode": (None, "min", "max"),
-    "reason": ("epoch", "batch", "time", "interrupt", "train_end"),
-}
-
 _SEPARATORS = (",", ":")
+_MEMORY_LIMIT = 600 << 20  # bytes that a record may take when it is parsed, about
+_EXTRA_DTYPES = (  # of the package ml_dtypes
+    *("bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"),
+    *("float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn"),
+    *("float6_e2m3fn", "float6_e3m2fn", "int2", "int4", "uint2", "uint4"),
+)
 _OWN = ("schema", "crc32")  # the fields that `encode` itself adds
-
-_REQUIRED: dict[str, type | types.UnionType] = {
-    "epoch": int,
-    "batch": int,
-    "step": int,
-    "metrics": dict,
-    "reason": str,
-    "saved_at": str,
-}
-_OPTIONAL: dict[str, type | types.UnionType] = {
-    "monitor": str,
-    "mode": str,
-    "value": float | int | str,
-    "best": bool,
-    "keras_version": str,
-    "backend": str,
-    "best_value": float | int | str,
-    "best_name": str,
-    "arrays": dict,
-    "image": dict,
-    "history": dict,
-    "epochs": list,
-    "runs": list,
-    "random": dict,
-    "metric_state": list,
-    "template": str,
-    "compiled": str,
-    "optimizer": str,
-}
 
 
 def encode(fields: Mapping[str, Any]) -> str:
@@ -82,38 +56,72 @@ def decode(record: Any) -> dict[str, Any]:
         CheckpointSchemaError: If a newer version of this package wrote it.
         CheckpointCorruptError: If it is damaged or not a record.
     """
-    schema = record.get("schema") if isinstance(record, dict) else None
-    if type(schema) is not int or schema < 1:
+    version = record.get("schema") if isinstance(record, dict) else None
+    if type(version) is not int or version < 1:
         raise CheckpointCorruptError("its record is not one of kerascheckpoint")
-    if schema > SCHEMA:
+    if version > SCHEMA:
         raise CheckpointSchemaError(
-            f"its record has schema {schema}, newer than {SCHEMA}, the newest that this "
+            f"its record has schema {version}, newer than {SCHEMA}, the newest that this "
             "version of kerascheckpoint reads; install a newer kerascheckpoint"
         )
     guarded = {name: value for name, value in record.items() if name != "crc32"}
     if record.get("crc32") != _checksum(json.dumps(guarded, separators=_SEPARATORS)):
         raise CheckpointCorruptError("its record is damaged (checksum differs)")
-    for name, kind in _REQUIRED.items():
-        value = record.get(name)
-        if not isinstance(value, kind) or (isinstance(value, int) and not _is_count(value)):
-            raise CheckpointCorruptError(f"its record has no usable {name!r}")
-    for name, kind in _OPTIONAL.items():
-        if record.get(name) is not None and not isinstance(record[name], kind):
-            raise CheckpointCorruptError(f"its record has no usable {name!r}")
-    for name, choices in _CHOICES.items():
-        if record.get(name) not in choices:
-            raise CheckpointCorruptError(f"its record has no usable {name!r}")
-    if datetime.fromisoformat(record["saved_at"]).tzinfo is None:
-        raise CheckpointCorruptError("its record has a time without a time zone")
-    guarded["metrics"] = {name: float(value) for name, value in record["metrics"].items()}
-    for name in ("value", "best_value"):
-        if guarded.get(name) is not None:
-            guarded[name] = float(guarded[name])
-    guarded["history"] = {
-        name: [float(value) for value in values]
-        for name, values in record.get("history", {}).items()
-    }
+    for name, kind in schema.REQUIRED.items():
+        guarded[name] = _checked(name, kind, record.get(name))
+    for name, kind in schema.OPTIONAL.items():
+        if record.get(name) is not None:
+            guarded[name] = _checked(name, kind, record[name])
+    guarded.setdefault("history", {})
     return guarded
+
+
+def _checked(name: str, kind: schema.Kind, value: Any) -> Any:
+    try:
+        return kind(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        where = str(error) if str(error).startswith((".", "[")) else ""
+        raise CheckpointCorruptError(f"its record has no usable '{name}{where}'") from None
+
+
+def parsed(text: str | bytes) -> Any:
+    """Parse JSON that came from outside.
+
+    Raises:
+        CheckpointCorruptError: If it is no JSON, or would take more memory than any record does.
+    """
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    check_size(content)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointCorruptError(f"its record is no JSON ({error})") from None
+
+
+def check_size(text: bytes) -> None:
+    """Raise a CheckpointCorruptError if JSON would take more memory than any record does."""
+    needed = 3 * len(text)
+    needed += 70 * text.count(b",") + 240 * text.count(b"{") + 90 * text.count(b"[")
+    if needed > _MEMORY_LIMIT:
+        raise CheckpointCorruptError("its record is larger than any that training writes")
+
+
+def dtype_text(dtype: "np.dtype[Any]") -> str:
+    """Return the name of an array's dtype, with its byte order."""
+    return dtype.name if dtype.name in _EXTRA_DTYPES else dtype.str
+
+
+def dtype_of(text: str) -> "np.dtype[Any]":
+    """Return the dtype of a name that `dtype_text` gave.
+
+    Raises:
+        CheckpointCorruptError: If it is none of numbers or plain bytes.
+    """
+    if text in _EXTRA_DTYPES:
+        return np.dtype(getattr(importlib.import_module("ml_dtypes"), text))
+    if not re.fullmatch(r"[<>|=]?[biufcV][0-9]{1,4}", text):
+        raise CheckpointCorruptError(f"its record names the dtype {text!r}")
+    return np.dtype(text)
 
 
 def missing_to_continue(fields: Mapping[str, Any]) -> str | None:
@@ -126,17 +134,13 @@ def missing_to_continue(fields: Mapping[str, Any]) -> str | None:
     return None if all(isinstance(epoch, int) for epoch in fields["epochs"]) else "epochs"
 
 
-def dumps(content: Mapping[str, Any]) -> str:
+def dumps(content: Any) -> str:
     """Write JSON text without needless blanks."""
     return json.dumps(content, separators=_SEPARATORS, allow_nan=False)
 
 
 def _checksum(text: str) -> str:
     return f"{zlib.crc32(text.encode()):08x}"
-
-
-def _is_count(value: int) -> bool:
-    return not isinstance(value, bool) and 0 <= value < _LARGEST
 
 
 def _to_json(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointMismatchError
-from ..formats.keras_file.weights_member import FileSlice, StoredArray
+from ..formats.base import OpenCheckpoint
 from ..keras_seam import objects
 from ..model_state import ArraySpec
 from ..notify import warn
@@ -20,21 +20,21 @@ class StoredState:
 
     Attributes:
         arrays: The stored arrays that the model is to take, by name.
-        region: The bytes that they lie in.
+        checkpoint: The open checkpoint that they are read from.
         optimizer: The model's optimizer, if it has one.
         place: What the names of that optimizer's arrays begin with.
         optimizer_is_unstepped: Whether the file was saved before the optimizer's first step.
     """
 
-    arrays: dict[str, StoredArray]
-    region: FileSlice
+    arrays: dict[str, ArraySpec]
+    checkpoint: OpenCheckpoint
     optimizer: Any
     place: str
     optimizer_is_unstepped: bool
 
     @classmethod
     def from_file(
-        cls, arrays: dict[str, StoredArray], region: FileSlice, model: Any
+        cls, arrays: dict[str, ArraySpec], checkpoint: OpenCheckpoint, model: Any
     ) -> "StoredState":
         """Return the state for `model`; warn of what the one has and the other has not."""
         optimizer = getattr(model, "optimizer", None)
@@ -44,10 +44,10 @@ class StoredState:
             if any(name.startswith(place) for name in arrays):
                 warn("the model has no optimizer: the optimizer's state in the file was left out")
                 arrays = {name: a for name, a in arrays.items() if not name.startswith(place)}
-        optimizer_is_unstepped = _optimizer_is_unstepped(optimizer, arrays, region, place)
-        return cls(arrays, region, optimizer, place, optimizer_is_unstepped)
+        optimizer_is_unstepped = _optimizer_is_unstepped(optimizer, arrays, checkpoint, place)
+        return cls(arrays, checkpoint, optimizer, place, optimizer_is_unstepped)
 
-    def fitting(self, specs: Iterable[ArraySpec]) -> dict[str, StoredArray]:
+    def fitting(self, specs: Iterable[ArraySpec]) -> dict[str, ArraySpec]:
         """Return the arrays with the model's dtypes, if they are exactly the ones it has.
 
         Args:
@@ -76,13 +76,13 @@ class StoredState:
                 index = int(name.removeprefix(self.place))
                 self.optimizer.variables[index].assign(self.read(array))
 
-    def read(self, array: StoredArray) -> Any:
+    def read(self, array: ArraySpec) -> Any:
         """Read an array from the file."""
-        return _read(self.region, array)
+        return self.checkpoint.read(array)
 
 
 def _optimizer_is_unstepped(
-    optimizer: Any, arrays: dict[str, StoredArray], region: FileSlice, place: str
+    optimizer: Any, arrays: dict[str, ArraySpec], checkpoint: OpenCheckpoint, place: str
 ) -> bool:
     """Tell whether the file lacks state of the optimizer because there was none yet.
 
@@ -98,10 +98,10 @@ def _optimizer_is_unstepped(
     iterations = arrays.get(f"{place}0")
     if names <= arrays.keys() or iterations is None or iterations.shape != ():
         return False
-    return int(_read(region, iterations)) == int(optimizer.iterations) == 0
+    return int(checkpoint.read(iterations)) == int(optimizer.iterations) == 0
 
 
-def _compare(spec: ArraySpec, array: StoredArray | None) -> None:
+def _compare(spec: ArraySpec, array: ArraySpec | None) -> None:
     if array is None:
         raise CheckpointMismatchError(f"the model has {spec.name!r}, which the file lacks")
     if array.shape != spec.shape:
@@ -125,18 +125,6 @@ def _fits(stored: "np.dtype[Any]", own: "np.dtype[Any]") -> bool:
     return stored == own or (stored.kind in "iu" and own.kind in "iu")
 
 
-def _typed(array: StoredArray, own: "np.dtype[Any]") -> StoredArray:
+def _typed(array: ArraySpec, own: "np.dtype[Any]") -> ArraySpec:
     """Return an array with the dtype it has: HDF5 knows bfloat16 only as two opaque bytes."""
     return dataclasses.replace(array, dtype=own) if array.dtype.kind == "V" else array
-
-
-def _read(region: FileSlice, array: StoredArray) -> Any:
-    memory = np.empty(array.nbytes, np.uint8)
-    view = memoryview(memory)  # type: ignore[arg-type]
-    region.seek(array.offset)
-    while view:  # one read gives 2 GiB at most
-        done = region.readinto(view)
-        if not done:
-            raise EOFError(f"the file ends inside of {array.name!r}")
-        view = view[done:]
-    return memory.view(array.dtype).reshape(array.shape)

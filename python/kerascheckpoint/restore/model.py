@@ -4,14 +4,12 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any
 
-from .. import location
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
-from ..file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, suffix_of
-from ..formats.keras_file import reader, weights_member
-from ..formats.keras_file.verify import verify_open
+from ..formats.base import OpenCheckpoint, reporting
+from ..formats.forms import form_of, open_checkpoint
 from ..keras_seam.store import KerasMustHandleError
 from ..notify import warn
 from ..snapshot import model_objects
@@ -26,18 +24,28 @@ from .variables import KerasLoader, ModelVariables
 
 def restore(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
     """Restore `model` from the file at `path`: see `kerascheckpoint.restore_checkpoint`."""
-    path = location.absolute(path)
-    if suffix_of(path) == LEGACY_SUFFIX:
+    with open_checkpoint(path) as checkpoint:
+        return restore_open(model, checkpoint)
+
+
+def restore_open(model: Any, checkpoint: OpenCheckpoint) -> CheckpointInfo:
+    """Verify an open checkpoint and restore `model` from it.
+
+    Raises:
+        CheckpointCorruptError: If it is damaged.
+        CheckpointMismatchError: If the model differs; the text names the first difference.
+    """
+    path = checkpoint.path
+    if not form_of(path).carries_record:
         raise CheckpointMismatchError(
             f"{path!r} is a legacy .h5 model, which holds no state to restore; load it with "
             "keras.saving.load_model()"
         )
-    with reader.opened(path) as file:
-        info, record = verify_open(file, path)
-        with _naming(path):
-            _restore(model, file, path, record or {})
+    checkpoint.verify()
+    with _naming(path):
+        _restore(model, checkpoint)
     _warn_of_merged_kernels(model)
-    return info
+    return checkpoint.info
 
 
 @contextlib.contextmanager
@@ -49,20 +57,20 @@ def _naming(path: str) -> Iterator[None]:
         raise CheckpointMismatchError(f"cannot restore {path!r}: {error}") from error.__cause__
 
 
-def _restore(model: Any, file: BinaryIO, path: str, record: dict[str, Any]) -> None:
+def _restore(model: Any, checkpoint: OpenCheckpoint) -> None:
+    record = checkpoint.record or {}
     optimizers.build_model(model, record.get("build_config"))
     _compare_optimizers(record.get("optimizer"), optimizer_name(model))
-    region = weights_member.region_of(file, path)
-    arrays = {array.name: array for array in weights_member.stored_arrays(region)}
+    arrays = checkpoint.arrays()
     optimizers.build_optimizers(model, arrays)
     with contextlib.ExitStack() as stack:
-        others = [*_assets(model, file, path, stack), *_random_numbers(model, path, record)]
-        stored = StoredState.from_file(arrays, region, model)
+        others = [*_assets(model, checkpoint, stack), *_random_numbers(model, checkpoint)]
+        stored = StoredState.from_file(arrays, checkpoint, model)
         try:
             exchange([ModelVariables(model, stored), *others])
         except KerasMustHandleError:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
-            exchange([KerasLoader(model, stored, path, directory), *others])
+            exchange([KerasLoader(model, stored, directory), *others])
 
 
 def _compare_optimizers(stored: str | None, own: str | None) -> None:
@@ -72,17 +80,17 @@ def _compare_optimizers(stored: str | None, own: str | None) -> None:
         )
 
 
-def _assets(model: Any, file: BinaryIO, path: str, stack: contextlib.ExitStack) -> Iterator[Part]:
-    names = assets.names_in(file) if path.endswith(MODEL_SUFFIX) else []
-    if names:
+def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack) -> Iterator[Part]:
+    if checkpoint.assets():
         directory = stack.enter_context(tempfile.TemporaryDirectory())
-        yield assets.Assets(model, file, names, directory)
+        yield assets.Assets(model, checkpoint, directory)
 
 
-def _random_numbers(model: Any, path: str, record: dict[str, Any]) -> Iterator[Part]:
-    if "random" in record:
-        with reader.reporting(path):
-            yield RandomState(model, record["random"])
+def _random_numbers(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
+    state = (checkpoint.record or {}).get("random")
+    if state is not None:
+        with reporting(checkpoint.path):
+            yield RandomState(model, state)
 
 
 def _warn_of_merged_kernels(model: Any) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from ..errors import CheckpointMismatchError
-from ..formats.keras_file.weights_member import StoredArray
 from ..keras_seam import objects
+from ..model_state import ArraySpec
 from ..snapshot import model_objects
 
 _Shapes = list[tuple[int, ...]]
@@ -37,7 +37,7 @@ def _call_on_zeros(model: Any, build_config: dict[str, Any]) -> None:
         model(keras.ops.zeros([1 if n is None else n for n in shape]))
 
 
-def build_optimizers(model: Any, arrays: Mapping[str, StoredArray]) -> None:
+def build_optimizers(model: Any, arrays: Mapping[str, ArraySpec]) -> None:
     """Build each optimizer of `model` that the file's `arrays` are for.
 
     Raises:
@@ -100,7 +100,7 @@ def _shapes(optimizer: Any) -> _Shapes:
     return [tuple(variable.shape) for variable in optimizer.variables]
 
 
-def _stored_shapes(place: str, arrays: Mapping[str, StoredArray]) -> _Shapes:
+def _stored_shapes(place: str, arrays: Mapping[str, ArraySpec]) -> _Shapes:
     """Return the shapes of the arrays at an optimizer's place, in the order of its variables."""
     prefix = f"{place}/vars/"
     shapes = {name[len(prefix) :]: a.shape for name, a in arrays.items() if name.startswith(prefix)}

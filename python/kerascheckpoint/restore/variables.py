@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..backends.arrays import ensure_copy
-from ..formats.keras_file import weights_member
+from ..formats.forms import open_checkpoint
 from ..keras_seam.store import StoreEntry
-from ..model_state import ArraySpec
 from ..snapshot.capture import Snapshotter
 from .comparison import StoredState
 
@@ -72,11 +71,12 @@ def _by_object(
 class KerasLoader:
     """All variables through Keras' own loading, for objects that no other store serves."""
 
-    def __init__(self, model: Any, stored: StoredState, path: str, directory: str) -> None:
-        self._model, self._stored, self._path = model, stored, path
+    def __init__(self, model: Any, stored: StoredState, directory: str) -> None:
+        self._model, self._stored, self._directory = model, stored, directory
         self._before = os.path.join(directory, "before.weights.h5")
         model.save_weights(self._before)
-        stored.fitting(_specs_in(self._before))
+        with open_checkpoint(self._before) as before:
+            stored.fitting(before.arrays().values())
 
     def load(self) -> None:
         """Take the state from the file."""
@@ -84,7 +84,7 @@ class KerasLoader:
             self._stored.load_new_optimizer()
         with warnings.catch_warnings():  # what an optimizer lacks was found to be right
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            self._model.load_weights(self._path)
+            self._model.load_weights(self._stored.checkpoint.local_copy(self._directory))
 
     def roll_back(self) -> list[str]:
         """Put back what was there before."""
@@ -93,9 +93,3 @@ class KerasLoader:
         except Exception:
             return ["its variables"]
         return []
-
-
-def _specs_in(path: str) -> list[ArraySpec]:
-    with open(path, "rb", buffering=0) as file:
-        arrays = weights_member.stored_arrays(weights_member.region_of(file, path))
-    return [ArraySpec(array.name, array.shape, array.dtype) for array in arrays]

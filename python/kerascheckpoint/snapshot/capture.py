@@ -15,7 +15,7 @@ from ..keras_seam import objects
 from ..keras_seam.objects import Saveable
 from ..keras_seam.serialization import dumps, not_importing_tensorflow, serialize
 from ..keras_seam.store import KerasMustHandleError, StoreEntry
-from ..model_state import ArraySpec, Group, ModelSnapshot
+from ..model_state import ArraySpec, Group, ModelSnapshot, OnlyKeras
 from .fingerprint import is_same, take_fingerprint
 
 
@@ -36,6 +36,17 @@ class Snapshotter:
 
     def __init__(self) -> None:
         self._plan: _Plan | None = None
+
+    def take(self, model: Any, *, weights_only: bool) -> ModelSnapshot | OnlyKeras:
+        """Return a snapshot as `capture` does, or the answer that only Keras can save this model.
+
+        Raises:
+            Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
+        """
+        try:
+            return self.capture(model, weights_only=weights_only)
+        except KerasMustHandleError as error:
+            return OnlyKeras(str(error))
 
     @not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool) -> ModelSnapshot:

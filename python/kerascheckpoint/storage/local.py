@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ..errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointWriteError
 from ..file_kind import SUFFIXES
@@ -27,13 +27,20 @@ class LocalStorage:
         return os.path.realpath(path)
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file; see `base.Storage.open`."""
-        _regular(path)
-        return open(path, "rb", buffering=0)
+        """Open a regular file; see `base.Storage.open`."""
+        flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+        flags |= getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
+        with _naming(path):
+            fd = os.open(path, flags)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise CheckpointCorruptError(f"{path!r} is not a regular file")
+        return cast(BinaryIO, open(fd, "rb", buffering=0))
 
     def status(self, path: str) -> FileStatus:
         """Return size, time and identity; the size of a directory is that of its files."""
-        found = _stat(path)
+        with _naming(path):
+            found = os.stat(path)
         size = _size_below(path) if stat.S_ISDIR(found.st_mode) else found.st_size
         return FileStatus(
             size, found.st_mtime, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
@@ -118,9 +125,9 @@ class LocalStagedFile:
 
     def __init__(self, target: str) -> None:
         self.target = target
-        directory, name = os.path.split(target)
-        self.path, self.fd = leftovers.claim(directory, name)
         self._written: os.stat_result | None = None
+        directory, name = os.path.split(target)
+        self.path, self.fd = leftovers.claim(directory, name)  # last: Ctrl-C must not lose it
 
     def sibling(self, suffix: str) -> str:
         """Return a second temporary name, for a writer that insists on a suffix of its own."""
@@ -158,20 +165,19 @@ class LocalStagedFile:
         leftovers.release(self.path, fd)
 
 
-def _stat(path: str) -> os.stat_result:
+@contextlib.contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Say in our own errors why there is no checkpoint at a path."""
     try:
-        return os.stat(path)
+        yield
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}") from None
     except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise CheckpointCorruptError(f"{path!r} is a link that leads in a circle") from None
-
-
-def _regular(path: str) -> None:
-    if not stat.S_ISREG(_stat(path).st_mode):
-        raise CheckpointCorruptError(f"{path!r} is not a regular file")
+        if error.errno == errno.ELOOP:
+            raise CheckpointCorruptError(f"{path!r} is a link that leads in a circle") from None
+        if error.errno in (errno.EISDIR, errno.ENXIO):
+            raise CheckpointCorruptError(f"{path!r} is not a regular file") from None
+        raise
 
 
 def _size_below(directory: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import catalog
 from ..checkpoint_info import CheckpointInfo
-from ..formats.keras_file import reader
+from ..formats import reading
 from ..notify import Once
 from ..policies.monitor import Direction, direction_of_mode, is_improvement
 from ..policies.retention import KeptFile
@@ -88,7 +88,7 @@ class EarlierRun:
         runs = set(self.record["runs"])
         files = []
         for info in self.files:
-            fields = reader.read_record(info.path) or {}
+            fields = reading.read_record(info.path) or {}
             own_run = (fields.get("runs") or [None])[-1]
             if fields.get("template") == template and own_run in runs:
                 files.append(KeptFile(info.path, _ranked_value(info, monitor)))

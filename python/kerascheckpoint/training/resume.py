@@ -7,8 +7,7 @@ from typing import Any
 from .. import catalog
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
-from ..formats import record
-from ..formats.keras_file import reader
+from ..formats import reading, record
 from ..keras_seam.fit_control import forget_start, skip_batches, start_at_epoch
 from ..notify import Once, warn
 from ..policies.file_template import FileTemplate
@@ -46,7 +45,7 @@ class ResumePoint:
         while infos:
             info = catalog.first_valid([infos[-1]])
             if info is not None:
-                fields = reader.read_record(info.path) or {}
+                fields = reading.read_record(info.path) or {}
                 missing = record.missing_to_continue(fields)
                 if missing is None:
                     return cls(info, fields, EarlierRun(info, fields, infos))

@@ -8,7 +8,7 @@ from typing import Any
 from ..backends.processes import is_first_process
 from ..checkpoint_info import Reason
 from ..errors import CheckpointNameError
-from ..formats.keras_file import reader
+from ..formats import reading
 from ..notify import Once, warn
 from ..policies import monitor, save_decision
 from ..policies.monitor import MonitoredValue
@@ -145,7 +145,7 @@ class SaveStep:
             "must_save": occasion.reason == "interrupt",
         }
         asks = save_decision.depends_on_target(monitored, **rules)
-        holds_best = asks and reader.is_best(path)
+        holds_best = asks and reading.is_best(path)
         decision = save_decision.decide(monitored, best, holds_best=holds_best, **rules)
         if not decision.save and monitored.problem is None:
             self._messages.not_better(

@@ -21,8 +21,7 @@ from kerascheckpoint import (
     restore_checkpoint,
     verify_checkpoint,
 )
-from kerascheckpoint.formats import record
-from kerascheckpoint.formats.keras_file import reader
+from kerascheckpoint.formats import reading, record
 from support import small_files, training
 
 FIELDS = {
@@ -63,7 +62,7 @@ def test_a_field_that_nobody_writes_so_is_refused(name, value):
 
 
 def test_what_is_missing_to_go_on_from_a_record_is_named():
-    whole = reader.read_record(str(training.golden(".keras")))
+    whole = reading.read_record(str(training.golden(".keras")))
     assert record.missing_to_continue(whole) is None
     for name in ("epochs", "history", "runs", "template", "random", "metric_state", "compiled"):
         assert record.missing_to_continue(whole | {name: None}) == name
@@ -148,7 +147,7 @@ def test_golden_file_says_exactly_what_it_said_when_it_was_written(suffix):
     )
     assert verify_checkpoint(path) == expected
     assert list_checkpoints(path) == [expected]
-    fields = reader.read_record(str(path))
+    fields = reading.read_record(str(path))
     assert fields["epochs"] == [0, 1]
     assert fields["best_value"] == 0.25
     assert fields["history"]["loss"] == [0.75, 0.5]
@@ -229,4 +228,4 @@ def test_a_file_with_fields_of_a_later_version_is_read_and_they_are_kept(tmp_pat
     assert dataclasses.replace(info, path="", size=0) == dataclasses.replace(
         list_checkpoints(training.golden(suffix))[0], path="", size=0
     )
-    assert reader.read_record(str(path))["later"] == [1, {"a": None}]
+    assert reading.read_record(str(path))["later"] == [1, {"a": None}]

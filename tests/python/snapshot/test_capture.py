@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import ModelCheckpoint, verify_checkpoint
-from kerascheckpoint.formats.keras_file import reader
+from kerascheckpoint.formats import reading
 from kerascheckpoint.keras_seam import objects
 from kerascheckpoint.saving import Saver
 from support import kinds_of_model, small_files, training
@@ -42,7 +42,7 @@ def save_ours(saver, model, path):
     outcome = []
     saver.save(model, str(path), FIELDS, outcome.append)
     assert outcome == [None]
-    return "image" in reader.read_record(str(path))
+    return "image" in reading.read_record(str(path))
 
 
 def save_theirs(model, path):
@@ -433,7 +433,7 @@ def test_a_store_used_in_an_unknown_way_is_left_to_keras_and_the_record_is_there
     training.train(model, checkpoint, epochs=2)
     save_theirs(model, theirs)
     assert_same_file(ours, theirs)
-    fields = reader.read_record(str(ours))
+    fields = reading.read_record(str(ours))
     assert "image" not in fields
     assert set(fields["arrays"]) >= {"layers/odd/vars/0"}
     assert verify_checkpoint(ours).epoch == 2

@@ -7,7 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from kerascheckpoint.formats.keras_file import reader, weights_member, writer
+from kerascheckpoint.formats import forms
+from kerascheckpoint.formats.keras_file import writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from kerascheckpoint.model_state import ArraySpec, Group, ModelSnapshot
 from kerascheckpoint.storage.local import LocalStorage
@@ -76,10 +77,9 @@ def read(path: Any) -> dict[str, np.ndarray]:
 
 def places_of(path: Any) -> dict[str, tuple[int, int]]:
     """Return where each array's bytes lie in a file, as (start, length)."""
-    with reader.opened(str(path)) as file:
-        region = weights_member.region_of(file, str(path))
-        start = region._start
+    with forms.open_checkpoint(path) as checkpoint:
+        start = checkpoint.weights.start
         return {
-            array.name: (start + array.offset, array.nbytes)
-            for array in weights_member.stored_arrays(region)
+            name: (start + array.offset, array.nbytes)
+            for name, array in checkpoint.arrays().items()
         }

@@ -1,5 +1,6 @@
 """Take over a file that Keras itself wrote, and add our record to it."""
 
+import contextlib
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -9,8 +10,10 @@ import h5py
 
 from ...file_kind import MODEL_SUFFIX, WEIGHTS_SUFFIX
 from .. import record
-from . import reader, weights_member
-from .writer import METADATA, array_checksum_entry
+from . import zip_member
+from .file_slice import FileSlice
+from .hdf5_structure import examine
+from .writer import METADATA, array_checksum_entry, array_specs
 
 _CHUNK = 8 << 20
 
@@ -33,17 +36,23 @@ def add_record(fd: int, path: str, fields: Mapping[str, Any]) -> None:
 
 
 def _guards(path: str) -> dict[str, Any]:
-    with reader.opened(path) as file, reader.reporting(path):
-        region = weights_member.region_of(file, path)
+    """Return the fields that guard the arrays of a file that Keras has just written."""
+    with open(path, "rb", buffering=0) as file, contextlib.ExitStack() as stack:
+        weights = FileSlice.whole(file)
+        if path.endswith(MODEL_SUFFIX):
+            archive = stack.enter_context(zip_member.open_zip(file))
+            weights = zip_member.weights_in(archive, file)
+        found = examine(weights, weights.size, legacy=False, with_arrays=True).arrays or []
         return {
             "arrays": {
                 array.name: array_checksum_entry(
-                    weights_member.checksum_of(region, array.offset, array.offset + array.nbytes),
+                    weights.checksum(array.offset, array.offset + array.nbytes),
                     array.offset,
                     array.nbytes,
                 )
-                for array in weights_member.stored_arrays(region)
-            }
+                for array in found
+            },
+            "specs": array_specs(found),
         }
 
 
@@ -51,7 +60,7 @@ def _copy_zip(path: str, target: Any, text: str) -> None:
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
         for member in source.infolist():
             if member.filename == METADATA:
-                copy.writestr(METADATA, record.embed(reader.read_metadata(source), text))
+                copy.writestr(METADATA, record.embed(zip_member.read_metadata(source), text))
                 continue
             with source.open(member) as content, copy.open(member, "w") as place:
                 shutil.copyfileobj(content, place, _CHUNK)

@@ -7,19 +7,18 @@ before the first array are known to be as they were written.
 
 import dataclasses
 import json
-import os
-from typing import Any, BinaryIO
+from typing import Any
 
 from ...errors import CheckpointCorruptError, CheckpointSchemaError
 from .. import record
-from .weights_member import FileSlice, checksum_of
+from .file_slice import FileSlice
 
 _WITHIN = 1 << 16  # bytes from the start in which our layout begins the record
-_LENGTHS = (_WITHIN, 1 << 20, 1 << 24, 1 << 28)  # bytes that are tried for its text
+_LENGTHS = (_WITHIN, 1 << 20, 1 << 24, 1 << 27)  # bytes that are tried for its text
 
 
 @dataclasses.dataclass(frozen=True)
-class PlainRecord:
+class ScannedRecord:
     """What looks like a record in the bytes of a file.
 
     Attributes:
@@ -33,34 +32,32 @@ class PlainRecord:
     size: int = 0
 
 
-def find(file: BinaryIO) -> PlainRecord | None:
+def find(weights: FileSlice) -> ScannedRecord | None:
     """Return what looks like a record, or `None`.
 
     Stray text of one may stand in any file: HDF5 writes what its memory held before into gaps.
     """
-    file.seek(0)
-    place = file.read(_WITHIN).find(record.BEGIN)
+    place = weights.read_at(0, _WITHIN).find(record.BEGIN)
     if place < 0:
         return None
     try:
-        fields = record.decode(_text_at(file, place))
+        fields = record.decode(_text_at(weights, place))
         offset, capacity = fields["image"]["record"]
         length, crc = fields["image"]["head"]
-        region = FileSlice(file, 0, os.fstat(file.fileno()).st_size)
-        if offset != place or not offset < offset + capacity <= length <= region.size:
-            return PlainRecord()
-        found = checksum_of(region, 0, length, blank=(offset, offset + capacity))
+        if offset != place or not offset < offset + capacity <= length <= weights.size:
+            return ScannedRecord()
+        found = weights.checksum(0, length, blank=(offset, offset + capacity))
         is_as_written = crc == f"{found:08x}"
-        return PlainRecord(fields, is_as_written, fields["image"]["size"])
+        return ScannedRecord(fields, is_as_written, fields["image"]["size"])
     except (CheckpointCorruptError, CheckpointSchemaError, KeyError, TypeError, ValueError):
-        return PlainRecord()
+        return ScannedRecord()
 
 
-def _text_at(file: BinaryIO, place: int) -> Any:
+def _text_at(weights: FileSlice, place: int) -> Any:
     """Parse the JSON value that begins at `place`, of whatever length."""
     for length in _LENGTHS:
-        file.seek(place)
-        content = file.read(length)
+        content = weights.read_at(place, length)
+        record.check_size(content)
         try:
             return json.JSONDecoder().raw_decode(content.decode(errors="replace"))[0]
         except (ValueError, RecursionError):

@@ -8,12 +8,12 @@ changes its length between saves follows behind.
 import os
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...model_state import ModelSnapshot
+from ...model_state import ArraySpec, ModelSnapshot
 from ...storage.checksum import combine
 from ...storage.direct_io import BLOCK, Stream, write_all
 from .. import record
@@ -92,7 +92,8 @@ def _record_capacity(fields: Mapping[str, Any], content: ModelSnapshot) -> int:
     """Return the bytes to keep for the record: what it takes at most now, and room to grow."""
     widest = dict.fromkeys(content.arrays, array_checksum_entry(0, _WIDEST, _WIDEST))
     image = {"crc32": "0" * 8, "size": _WIDEST, "record": [_WIDEST] * 2, "head": [_WIDEST] * 2}
-    length = len(record.encode(dict(fields) | {"arrays": widest, "image": image}))
+    guards = {"arrays": widest, "specs": array_specs(content.specs), "image": image}
+    length = len(record.encode(dict(fields) | guards))
     return length + length // 2 + 4096
 
 
@@ -111,6 +112,7 @@ def _guards(layout: Layout, sums: Sequence[int], total: int) -> dict[str, Any]:
             name: array_checksum_entry(crcs.get(name, 0), offset, nbytes)
             for name, (offset, nbytes) in layout.places.items()
         },
+        "specs": array_specs(layout.structure.arrays),
         "image": {
             "crc32": f"{total:08x}",
             "size": layout.size,
@@ -123,6 +125,11 @@ def _guards(layout: Layout, sums: Sequence[int], total: int) -> dict[str, Any]:
 def array_checksum_entry(crc: int, offset: int, nbytes: int) -> list[Any]:
     """Return what the record holds of an array: checksum, place in the weights, and length."""
     return [f"{crc:08x}", offset, nbytes]
+
+
+def array_specs(arrays: Iterable[ArraySpec]) -> list[Any]:
+    """Return what the record holds of arrays' form, in the same order: dtype and shape."""
+    return [[record.dtype_text(array.dtype), list(array.shape)] for array in arrays]
 
 
 def _bytes_of(array: Any) -> memoryview:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import verify_checkpoint
-from kerascheckpoint.formats.keras_file import hdf5_layout, reader, writer
+from kerascheckpoint.formats import reading
+from kerascheckpoint.formats.keras_file import hdf5_layout, writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from kerascheckpoint.storage.local import LocalStorage
 from support import small_files, training
@@ -151,7 +152,7 @@ def test_a_record_that_outgrows_its_place(kind, epochs, tmp_path):
         history = [1 / (epoch + 1) for epoch in range(count)]
         small_files.write(path, ARRAYS, archiver=archiver, fields={"history": {"loss": history}})
         assert_stored(path, ARRAYS)
-        assert reader.read_record(str(path))["history"] == {"loss": history}
+        assert reading.read_record(str(path))["history"] == {"loss": history}
 
 
 def test_a_growing_record_keeps_the_layout_where_it_can(tmp_path, monkeypatch):

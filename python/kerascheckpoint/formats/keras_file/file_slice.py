@@ -1,0 +1,95 @@
+"""A part of an open file as a file of its own: the weights, wherever they lie."""
+
+import io
+from typing import Any, BinaryIO
+
+from ...errors import CheckpointCorruptError
+from ...storage.checksum import crc32
+from .hdf5_layout import BLANK
+
+CHUNK = 8 << 20  # bytes read at once
+
+
+class FileSlice(io.RawIOBase):
+    """So many bytes of an open file from a position on.
+
+    Attributes:
+        start: Position of the first byte in the file.
+        size: Bytes.
+        crc: What a zip says is their CRC-32, if they are a member of one.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, size: int, crc: int | None = None) -> None:
+        super().__init__()
+        self._file, self.start, self.size, self.crc = file, start, size, crc
+        self._position = 0
+
+    @classmethod
+    def whole(cls, file: BinaryIO) -> "FileSlice":
+        """Return all of a file."""
+        return cls(file, 0, file.seek(0, io.SEEK_END))
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position from the start of the slice."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move within the slice."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read on from the position, never beyond the end of the slice."""
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self.size - self._position))
+        self._file.seek(self.start + self._position)
+        done = self._file.readinto(view[:count])  # type: ignore[attr-defined]
+        self._position += done
+        return int(done)
+
+    def read_at(self, offset: int, count: int) -> bytes:
+        """Return `count` bytes at `offset`, fewer at the end of the slice."""
+        parts = []
+        self.seek(offset)
+        while count > 0:
+            part = self.read(min(count, CHUNK))
+            if not part:
+                break
+            parts.append(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def checksum(
+        self, start: int, end: int, total: int = 0, blank: tuple[int, int] = (0, 0)
+    ) -> int:
+        """Return the CRC-32 of the bytes from `start` to `end`, continued from `total`.
+
+        A slot that lies in it (the record's, as start and end) counts as blanks.
+
+        Raises:
+            CheckpointCorruptError: If the file ends before `end`.
+        """
+        if not 0 <= start <= end <= self.size:
+            raise CheckpointCorruptError("the file ends too early")
+        if start <= blank[0] < blank[1] <= end:
+            total = self.checksum(start, blank[0], total)
+            for done in range(blank[0], blank[1], CHUNK):
+                total = crc32(BLANK * min(CHUNK, blank[1] - done), total)
+            start = blank[1]
+        self.seek(start)
+        while start < end:
+            piece = self.read(min(end - start, CHUNK))
+            if not piece:
+                raise CheckpointCorruptError("the file ends too early")
+            total = crc32(piece, total)
+            start += len(piece)
+        return total

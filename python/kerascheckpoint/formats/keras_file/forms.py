@@ -1,0 +1,90 @@
+"""The forms of standard Keras files: `.keras`, `.weights.h5` and the legacy `.h5`."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ...file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX
+from ...model_state import ModelSnapshot
+from ...storage.base import Storage, write_error
+from ..base import CheckpointWriter, Form, KerasSave, OpenCheckpoint, Target
+from . import add_record
+from .checkpoint import KerasFile, KerasModelFile, KerasWeightsFile, LegacyFile
+from .writer import KerasFileWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class KerasFileForm:
+    """A standard Keras file, which one process writes: see `base.Form`."""
+
+    suffix: str
+    opened: type[KerasFile]
+    takes: Literal["snapshot", "keras save"] = "snapshot"
+    carries_record: bool = True
+    processes: Literal["first", "all"] = "first"
+
+    @property
+    def weights_only(self) -> bool:
+        """Whether it holds weights and not a whole model."""
+        return self.opened.weights_only
+
+    @property
+    def written_by_keras(self) -> Form:
+        """The form to take for a model that only Keras can save: the same files."""
+        return dataclasses.replace(self, takes="keras save")
+
+    def writer(self) -> CheckpointWriter:
+        """Return a new writer."""
+        return SnapshotWriter() if self.takes == "snapshot" else RecordAdder(self)
+
+    def open(self, storage: Storage, path: str) -> OpenCheckpoint:
+        """Open a file."""
+        return self.opened(storage.open(path), path)
+
+
+MODEL = KerasFileForm(MODEL_SUFFIX, KerasModelFile)
+WEIGHTS = KerasFileForm(WEIGHTS_SUFFIX, KerasWeightsFile)
+LEGACY = KerasFileForm(LEGACY_SUFFIX, LegacyFile, takes="keras save", carries_record=False)
+
+
+class SnapshotWriter:
+    """Writes captured models in our own layout."""
+
+    def __init__(self) -> None:
+        self._files = KerasFileWriter()
+
+    @property
+    def offsets(self) -> Mapping[str, int]:
+        """Where in the weights each array lay in the last file, if there was one."""
+        return self._files.offsets
+
+    def save(
+        self, target: Target, content: "ModelSnapshot | KerasSave", fields: Mapping[str, Any]
+    ) -> None:
+        """Write a file and publish it: see `base.CheckpointWriter`."""
+        assert isinstance(content, ModelSnapshot)
+        with target.storage.atomic_write(target.path, target.root) as staged:
+            self._files.write(staged.fd, content, fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordAdder:
+    """Lets Keras write a file beside the target, and publishes it with our record in it."""
+
+    form: KerasFileForm
+    offsets: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    def save(
+        self, target: Target, content: "ModelSnapshot | KerasSave", fields: Mapping[str, Any]
+    ) -> None:
+        """Write a file and publish it: see `base.CheckpointWriter`."""
+        assert isinstance(content, KerasSave)
+        with target.storage.atomic_write(target.path, target.root) as staged:
+            sibling = staged.sibling(self.form.suffix)
+            try:
+                content.write(sibling)
+            except RuntimeError as error:  # h5py's words for a full disk, without its number
+                raise write_error(target.path, OSError(str(error))) from error
+            add_record.add_record(staged.fd, sibling, fields)
+            os.unlink(sibling)

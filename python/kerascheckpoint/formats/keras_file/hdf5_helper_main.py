@@ -1,0 +1,122 @@
+"""The helper process: reads the structure of one HDF5 file after the other, and dies over bad ones.
+
+It gets `[size, legacy, with_arrays]` for a file, asks for bytes of it by `[offset, count]`, and
+answers with an object. All messages are JSON, but for the bytes themselves.
+"""
+
+import contextlib
+import functools
+import io
+import json
+import os
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ...errors import CheckpointCorruptError
+from .. import record
+from ..base import ForeignFileError
+from .hdf5_structure import Hdf5Content, examine
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+_MEMORY = 600 << 20  # bytes beyond what a started Python takes
+_SECONDS = 60  # of processor time for one file, should nobody be there to end this process
+_BLOCK = 1 << 16  # bytes that are asked for at once
+_BLOCKS = 256  # that are kept
+
+
+class AskedFile(io.RawIOBase):
+    """A file whose bytes the other process has."""
+
+    def __init__(self, connection: Connection, size: int) -> None:
+        super().__init__()
+        self._size, self._position = size, 0
+
+        @functools.lru_cache(_BLOCKS)
+        def block(number: int) -> bytes:
+            _send(connection, [number * _BLOCK, _BLOCK])
+            return connection.recv_bytes()
+
+        self._block = block
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move."""
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read on from the position."""
+        number, begin = divmod(self._position, _BLOCK)
+        if self._position >= self._size:
+            return 0
+        piece = self._block(number)[begin : begin + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+
+def main() -> None:
+    """Serve the process at the other end of the socket in `sys.argv` until it is closed."""
+    connection = Connection(int(sys.argv[1]))
+    _limit_memory()
+    _send(connection, [])
+    with contextlib.suppress(EOFError, ConnectionError):
+        while True:
+            size, legacy, with_arrays = json.loads(connection.recv_bytes())
+            _limit_time()
+            file = AskedFile(connection, size)
+            _send(connection, _answer(file, size, legacy, with_arrays))
+
+
+def _answer(file: AskedFile, size: int, legacy: bool, with_arrays: bool) -> dict[str, Any]:
+    try:
+        found = examine(file, size, legacy=legacy, with_arrays=with_arrays)
+        return _as_json(found)
+    except (EOFError, ConnectionError):
+        raise
+    except (CheckpointCorruptError, Exception) as error:
+        text = str(error) or type(error).__name__
+        return {"error": text, "is_foreign": isinstance(error, ForeignFileError)}
+
+
+def _as_json(found: Hdf5Content) -> dict[str, Any]:
+    arrays = None
+    if found.arrays is not None:
+        arrays = [[a.name, a.shape, record.dtype_text(a.dtype), a.offset] for a in found.arrays]
+    return {"record": found.record, "keras_version": found.keras_version, "arrays": arrays}
+
+
+def _send(connection: Connection, message: Any) -> None:
+    connection.send_bytes(json.dumps(message).encode("utf-8", "surrogatepass"))
+
+
+def _limit_memory() -> None:
+    if resource is not None and os.path.exists("/proc/self/statm"):
+        with open("/proc/self/statm") as file:
+            present = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (present + _MEMORY, present + _MEMORY))
+
+
+def _limit_time() -> None:
+    if resource is not None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        used = int(usage.ru_utime + usage.ru_stime)
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (used + _SECONDS, hard))

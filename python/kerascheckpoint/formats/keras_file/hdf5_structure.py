@@ -1,0 +1,154 @@
+"""What an HDF5 file holds, as the HDF5 library finds it.
+
+The library may crash, hang or take all memory over a damaged file. Files that Keras has just
+written for us are read in this process; all others by `hdf5_helper`, in another one.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ...errors import CheckpointCorruptError
+from ...model_state import ArraySpec
+from .. import record
+from ..base import ForeignFileError
+
+TEXT_LIMIT = 1 << 27  # bytes of the largest text that is taken for a record
+_OBJECT_LIMIT = 1_000_000  # groups and arrays
+_PATH_LIMIT = 1 << 26  # characters in the paths of all of them
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredArray(ArraySpec):
+    """An array and the place of its bytes in the weights."""
+
+    offset: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Hdf5Content:
+    """What a file says of itself.
+
+    Attributes:
+        record: The text of its record, if it has one.
+        keras_version: The version of Keras that a legacy model names.
+        arrays: Every array, in the order of their bytes; `None` if nobody asked.
+    """
+
+    record: str | None
+    keras_version: str | None
+    arrays: list[StoredArray] | None
+
+
+def examine(file: Any, size: int, *, legacy: bool, with_arrays: bool) -> Hdf5Content:
+    """Return what an HDF5 file holds.
+
+    Args:
+        file: A path, or a file-like object that h5py reads.
+        size: Bytes of the file.
+        legacy: Whether it should be a legacy `.h5` model and not weights.
+        with_arrays: Whether to find every array.
+
+    Raises:
+        CheckpointCorruptError: If it has another form than Keras writes.
+        Exception: What h5py raises over a damaged file.
+    """
+    with h5py.File(file, "r") as h5_file:
+        text = _attribute(h5_file, record.KEY)
+        if text is None:
+            _check_form(h5_file, legacy=legacy)
+        arrays = _arrays(h5_file, size) if with_arrays else None
+        return Hdf5Content(text, _attribute(h5_file, "keras_version"), arrays)
+
+
+def _attribute(h5_file: h5py.File, name: str) -> str | None:
+    """Return the text in an attribute of the root, or `None` if there is no such attribute."""
+    if name not in h5_file.attrs:
+        return None
+    attribute = h5_file.attrs.get_id(name)
+    if attribute.shape != () or attribute.get_storage_size() > TEXT_LIMIT:
+        raise CheckpointCorruptError(f"its attribute {name!r} is not one text")
+    text = h5_file.attrs[name]
+    if not isinstance(text, str) or len(text) > TEXT_LIMIT:
+        raise CheckpointCorruptError(f"its attribute {name!r} is no text")
+    return text
+
+
+def _check_form(h5_file: h5py.File, *, legacy: bool) -> None:
+    """Raise unless a file has the form that Keras writes.
+
+    That is: arrays lie in groups called `vars`; a legacy model has its weights in one group.
+    """
+    if legacy:
+        link = h5_file.get("model_weights", getlink=True)
+        if not isinstance(link, h5py.HardLink) or not isinstance(
+            h5_file["model_weights"], h5py.Group
+        ):
+            raise ForeignFileError("it holds no Keras model")
+        return
+    first = next(_datasets(h5_file), None)
+    if first is None and "vars" not in h5_file and "layers" not in h5_file:
+        raise CheckpointCorruptError("it holds no weights of a Keras model")
+    if first is not None and "vars" not in first[0].split("/")[:-1]:
+        raise CheckpointCorruptError(f"its array {first[0]!r} is not where Keras stores any")
+
+
+def _arrays(h5_file: h5py.File, size: int) -> list[StoredArray]:
+    arrays = [_stored_array(name, dataset) for name, dataset in _datasets(h5_file)]
+    for array in arrays:
+        if array.nbytes and not 0 <= array.offset <= size - array.nbytes:
+            raise CheckpointCorruptError(f"array {array.name!r} lies outside of the file")
+    return sorted(arrays, key=lambda array: array.offset)
+
+
+def _datasets(h5_file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yield every array with its path, without following a link to anywhere else."""
+    pending: list[tuple[str, h5py.Group]] = [("", h5_file)]
+    seen: set[int] = set()
+    length = 0
+    while pending:
+        path, group = pending.pop()
+        below: list[tuple[str, h5py.Group]] = []
+        for name in group:
+            where = f"{path}{name}"
+            length += len(where)
+            if len(seen) >= _OBJECT_LIMIT or length > _PATH_LIMIT:
+                raise CheckpointCorruptError("it holds more groups than any model has")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise CheckpointCorruptError(f"{where!r} is a link to another place")
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address in seen:  # two groups with two links each have four paths, and so on
+                raise CheckpointCorruptError(f"{where!r} is another name of what stands elsewhere")
+            seen.add(address)
+            if isinstance(item, h5py.Group):
+                below.append((f"{where}/", item))
+            elif isinstance(item, h5py.Dataset):
+                yield where, item
+            else:
+                raise CheckpointCorruptError(f"{where!r} is neither a group nor an array")
+        pending += reversed(below)
+
+
+def _stored_array(name: str, dataset: h5py.Dataset) -> StoredArray:
+    array = StoredArray(name, dataset.shape or (), _dtype(dataset), dataset.id.get_offset() or 0)
+    is_plain = dataset.id.get_offset() is not None and dataset.chunks is None
+    if array.nbytes and not (is_plain and not dataset.external):
+        raise CheckpointCorruptError(f"array {name!r} is not stored as plain bytes")
+    return array
+
+
+def _dtype(dataset: h5py.Dataset) -> "np.dtype[Any]":
+    """Return an array's dtype, opaque bytes for what is neither a number nor bfloat16.
+
+    HDF5 knows bfloat16 only as two opaque bytes, and Keras notes it in an attribute.
+    """
+    dtype: np.dtype[Any] = dataset.dtype
+    if dtype.kind == "V" and dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16":
+        return record.dtype_of("bfloat16")
+    if dtype.kind in "biufc":
+        return np.dtype(dtype.str)
+    return np.dtype(f"V{dataset.id.get_type().get_size()}")

@@ -1,0 +1,216 @@
+"""The schema of a record: the fields there may be, what each holds, and how it is checked.
+
+A kind is a function that returns a value as readers take it, or raises a `ValueError` whose text
+says where in the value it is wrong. Fields that are not listed belong to a later version and stay
+as they are.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+Kind = Callable[[Any], Any]
+
+_LARGEST = 2**53  # the end of the whole numbers that every reader of JSON holds
+_NAMES_LIMIT = 10_000  # metrics
+_NAME_LIMIT = 10_000  # characters
+_AXES_LIMIT = 64
+_WRONG = (ValueError, TypeError, OverflowError)  # what checks raise
+
+
+def count(limit: int = _LARGEST) -> Kind:
+    """A whole number from 0 to below `limit`."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int or not 0 <= value < limit:
+            raise ValueError
+        return value
+
+    return check
+
+
+def number(value: Any) -> float:
+    """A number, as one of JSON or as a text of what JSON lacks."""
+    if type(value) in (int, float) or value in ("nan", "inf", "-inf"):
+        return float(value)
+    raise ValueError
+
+
+def text(value: Any) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def flag(value: Any) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def choice(*accepted: str) -> Kind:
+    """One of some texts."""
+
+    def check(value: Any) -> str:
+        if value not in accepted:
+            raise ValueError
+        return str(value)
+
+    return check
+
+
+def moment(value: Any) -> str:
+    """A time with a time zone, in ISO's notation."""
+    if datetime.fromisoformat(text(value)).tzinfo is None:
+        raise ValueError
+    return str(value)
+
+
+def listing(of: Kind) -> Kind:
+    """A list of values of one kind."""
+
+    def check(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValueError
+        try:
+            return [of(item) for item in value]
+        except _WRONG:
+            raise _located(of, enumerate(value), "[{}]") from None
+
+    return check
+
+
+def mapping(of: Kind, limit: int | None = None) -> Kind:
+    """An object with values of one kind, and no more than `limit` of them."""
+
+    def check(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or (limit is not None and len(value) > limit):
+            raise ValueError
+        try:
+            return {name: of(item) for name, item in value.items()}
+        except _WRONG:
+            raise _located(of, value.items(), ".{:.99}") from None
+
+    return check
+
+
+def row(*kinds: Kind) -> Kind:
+    """A list of so many values, each of its kind."""
+
+    def check(value: Any) -> list[Any]:
+        if not isinstance(value, list) or len(value) != len(kinds):
+            raise ValueError
+        return [kind(item) for kind, item in zip(kinds, value, strict=True)]
+
+    return check
+
+
+def fields(**kinds: Kind) -> Kind:
+    """An object that has these fields, and may have others."""
+
+    def check(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict) or not kinds.keys() <= value.keys():
+            raise ValueError
+        checked = {}
+        for name, kind in kinds.items():
+            try:
+                checked[name] = kind(value[name])
+            except _WRONG:
+                raise ValueError(f".{name}") from None
+        return value | checked
+
+    return check
+
+
+def anything(value: Any) -> Any:
+    """Any JSON; whoever uses it checks it."""
+    return value
+
+
+def json_object(value: Any) -> dict[str, Any]:
+    """An object; whoever uses it checks what is in it."""
+    if not isinstance(value, dict):
+        raise ValueError
+    return value
+
+
+def checksum(value: Any) -> str:
+    """A CRC-32 as eight hexadecimal digits."""
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{8}", value):
+        raise ValueError
+    return value
+
+
+def metrics(of: Kind) -> Kind:
+    """Something for each of some metrics."""
+    check_mapping = mapping(of, _NAMES_LIMIT)
+
+    def check(value: Any) -> dict[str, Any]:
+        found: dict[str, Any] = check_mapping(value)
+        if any(len(name) > _NAME_LIMIT for name in found):
+            raise ValueError
+        return found
+
+    return check
+
+
+def shape(value: Any) -> list[int]:
+    """Lengths of the axes of an array."""
+    lengths: list[int] = listing(count())(value)
+    if len(lengths) > _AXES_LIMIT or math.prod(lengths) >= _LARGEST:
+        raise ValueError
+    return lengths
+
+
+def _located(of: Kind, items: Iterable[tuple[Any, Any]], where: str) -> ValueError:
+    """Return the error that says which of some values is wrong."""
+    for key, item in items:
+        try:
+            of(item)
+        except _WRONG as error:
+            inner = str(error) if str(error).startswith((".", "[")) else ""
+            return ValueError(where.format(key) + inner)
+    return ValueError()
+
+
+_SPAN = row(count(), count())
+_STEPS = count(10**12)  # more batches than any training has
+
+REQUIRED: Mapping[str, Kind] = {
+    "epoch": count(),
+    "batch": _STEPS,
+    "step": count(),
+    "metrics": metrics(number),
+    "reason": choice("epoch", "batch", "time", "interrupt", "train_end"),
+    "saved_at": moment,
+}
+
+OPTIONAL: Mapping[str, Kind] = {
+    "epoch_steps": _STEPS,
+    "monitor": text,
+    "mode": choice("min", "max"),
+    "value": number,
+    "best": flag,
+    "keras_version": text,
+    "backend": text,
+    "best_value": number,
+    "best_name": text,
+    "arrays": mapping(row(checksum, count(), count())),
+    "specs": listing(row(text, shape)),
+    "image": fields(crc32=checksum, size=count(), record=_SPAN, head=row(count(), checksum)),
+    "history": metrics(listing(number)),
+    "epochs": listing(count()),
+    "runs": listing(text),
+    "random": json_object,
+    "metric_state": listing(row(text, shape, text)),
+    "template": text,
+    "compiled": text,
+    "optimizer": text,
+    "build_config": json_object,
+    "states": mapping(json_object),
+    "sources": listing(json_object),
+}
