@@ -49,11 +49,12 @@ class ModelSnapshot:
 
     Attributes:
         groups: The objects of the model.
-        arrays: By full HDF5 path, each something that `numpy.asarray` reads without a copy.
+        arrays: By full HDF5 path; NumPy arrays, or a device's own until they are on the host.
         specs: Shape and dtype of each array, in the same order.
         config: The text of `config.json`; `None` for weights only.
         metadata: What Keras puts into `metadata.json`.
         assets: Contents of asset files by their path below `assets/`.
+        is_lasting: Whether an array stays as it is when the next one is asked for.
     """
 
     groups: tuple[Group, ...]
@@ -62,6 +63,7 @@ class ModelSnapshot:
     config: str | None = None
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     assets: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    is_lasting: bool = True
 
     @property
     def structure(self) -> Structure:

@@ -8,7 +8,7 @@ from .formats.base import CheckpointWriter, Form, KerasSave, Target
 from .formats.forms import form_of
 from .keras_seam.serialization import save_legacy
 from .model_state import ModelSnapshot, OnlyKeras
-from .snapshot.capture import Snapshotter
+from .snapshot.capture import Snapshotter, state_variables
 from .snapshot.staging import StagingBuffers
 from .storage.base import Storage
 from .storage.local import LocalStorage
@@ -64,7 +64,7 @@ class Saver:
             run_here = self._writer.run_here if self._on_background else _run_and_report
             run_here(lambda: writer.save(target, content, fields), done)
         elif not self._on_background:
-            _run_and_report(lambda: writer.save(target, content, fields), done)
+            _run_and_report(lambda: self._write_now(writer, target, content, fields), done)
         else:
             staged_snapshot = self._memory.stage(content, writer.offsets)
 
@@ -85,13 +85,28 @@ class Saver:
         by_keras = form.written_by_keras
         return by_keras, KerasSave(lambda path: _save_by_keras(model, path, by_keras))
 
+    def prepare(self, model: Any) -> None:
+        """Get memory for saves of `model` ready, beside the training that is about to begin."""
+        if self._on_background:
+            self._memory.prepare(state_variables(model))
+
     def release_memory(self) -> None:
         """Give the memory of copies back to the system, for training is over."""
-        self._memory = StagingBuffers()
+        self._memory.close()
 
     def settle(self, *, wait_for_all: bool = False) -> None:
         """Report the saves that finished in the background; wait for the others if asked to."""
         self._writer.settle(wait_for_all=wait_for_all)
+
+    def _write_now(
+        self,
+        writer: CheckpointWriter,
+        target: Target,
+        content: ModelSnapshot,
+        fields: Mapping[str, Any],
+    ) -> None:
+        with self._memory.on_host(content) as arriving:
+            writer.save(target, arriving, fields)
 
 
 def _new_saver(on_background: bool, root: str | None, storage: Storage) -> Saver:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..backends.arrays import ensure_copy
+from ..backends.arrays import ensure_copy, numpy_views
 from ..formats.forms import open_checkpoint
 from ..keras_seam.store import StoreEntry
 from ..snapshot.capture import Snapshotter
@@ -19,7 +19,7 @@ class ModelVariables:
         self._model, self._stored = model, stored
         self._snapshotter = Snapshotter()
         before = self._snapshotter.capture(model, weights_only=True)
-        self._before = before.arrays
+        self._before = numpy_views(before.arrays)
         self._places = self._snapshotter.places(model)
         self._fitting = stored.fitting(before.specs)
 
@@ -46,7 +46,7 @@ class ModelVariables:
                 refusing[variables] = own
         if not refusing:
             return []
-        now = self._snapshotter.capture(self._model, weights_only=True).arrays
+        now = numpy_views(self._snapshotter.capture(self._model, weights_only=True).arrays)
         return [
             repr(variables)
             for variables, own in refusing.items()

@@ -1,4 +1,4 @@
-"""The exact state of a model at one instant: what a walk over it found, seen through `views`."""
+"""Take hold of the state of a model at one instant: what a walk over it found, not copied yet."""
 
 import dataclasses
 import datetime
@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
-from ..backends.arrays import copy_now, numpy_views
+from ..backends.arrays import copy_now, hold, shape_and_dtype
 from ..keras_seam import objects
 from ..keras_seam.objects import Saveable
 from ..keras_seam.serialization import dumps, not_importing_tensorflow, serialize
@@ -50,14 +49,18 @@ class Snapshotter:
 
     @not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool) -> ModelSnapshot:
-        """Return everything that a file of `model` holds, as views wherever that is possible.
+        """Return everything that a file of `model` holds, without a copy wherever possible.
+
+        What lies in the host's memory is seen through NumPy arrays; arrays on devices stay there,
+        and `snapshot.staging` brings them to the host. Unless the backend keeps values, both are
+        good only until training goes on.
 
         Raises:
             KerasMustHandleError: If only Keras' own saving can write this model.
             Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
         """
         if not model.built:
-            raise KerasMustHandleError("what is said of a model that is not built is Keras' own")
+            raise KerasMustHandleError("Keras itself reports unbuilt models")
         plan = self._current_plan(model)
         stored: dict[str, Any] = {}
         groups = []
@@ -69,7 +72,7 @@ class Snapshotter:
             place = group.variables
             for key, value in _own_variables(saveable.target).items():
                 stored[f"{place}/{key}"] = value
-        arrays = numpy_views(stored)
+        arrays = hold(stored)
         specs = plan.specs = _specs(arrays, plan.specs)
         if weights_only:
             return ModelSnapshot(tuple(groups), arrays, specs)
@@ -117,19 +120,26 @@ class Snapshotter:
         return dumps(_compile_config(plan.model)).join(plan.config)
 
 
-def _specs(
-    arrays: Mapping[str, np.ndarray[Any, Any]], last: tuple[ArraySpec, ...]
-) -> tuple[ArraySpec, ...]:
+def state_variables(model: Any) -> dict[str, Any]:
+    """Return about the variables that a file of `model` will hold, without a walk over it."""
+    passing = {id(variable) for variable in getattr(model, "metrics_variables", ())}
+    variables = [each for each in model.variables if id(each) not in passing]
+    variables += getattr(getattr(model, "optimizer", None), "variables", ())
+    return {str(index): variable for index, variable in enumerate(variables)}
+
+
+def _specs(held: Mapping[str, Any], last: tuple[ArraySpec, ...]) -> tuple[ArraySpec, ...]:
     """Return the specs of arrays: the `last` ones if they still hold."""
-    if len(arrays) == len(last) and all(
-        spec.name == name and spec.shape == array.shape and spec.dtype == array.dtype
-        for spec, (name, array) in zip(last, arrays.items(), strict=True)
+    found = {name: shape_and_dtype(value) for name, value in held.items()}
+    if len(found) == len(last) and all(
+        spec.name == name and (spec.shape, spec.dtype) == kind
+        for spec, (name, kind) in zip(last, found.items(), strict=True)
     ):
         return last
-    for name, array in arrays.items():
-        if array.dtype.hasobject or array.dtype.kind not in "biufcV":
-            raise KerasMustHandleError(f"{name} has dtype {array.dtype}")
-    return tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items())
+    for name, (_, dtype) in found.items():
+        if dtype.hasobject or dtype.kind not in "biufcV":
+            raise KerasMustHandleError(f"{name} has dtype {dtype}")
+    return tuple(ArraySpec(name, *kind) for name, kind in found.items())
 
 
 def _is_settled_by_fingerprint(target: Any) -> bool:

@@ -1,26 +1,28 @@
-"""Copies of arrays that training is about to change, into memory that is kept and reused.
+"""Bring a snapshot out of the reach of training, into host memory that is kept and reused.
 
-Memory that was touched before is copied to several times faster than fresh memory. Views on JAX and
-PyTorch are copied before training goes on. Those on TensorFlow keep their values, but the next step
-needs fresh memory for every array that one of them still holds: they are copied, and let go, while
-that step computes.
+Memory that was touched before is copied to several times faster than fresh memory, so the first
+copy's memory is touched by a thread when training begins. Views on JAX and PyTorch are copied
+before training goes on. Those on TensorFlow keep their values, but the next step needs fresh memory
+for every array that one of them still holds: they are copied, and let go, while that step computes.
+What lies on a device is copied there and brought to the host by the writing thread.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import ensure_copy
-from ..keras_seam.private import BACKEND
+from ..backends.arrays import backend, ensure_copy, hold, is_on_device
+from ..backends.base import Array
 from ..model_state import ModelSnapshot
-from ..storage.direct_io import BLOCK, LARGE, aligned_memory
+from ..storage.direct_io import LARGE, aligned_memory
+from .device_copy import DeviceSnapshots, PendingArrays, on_devices, size_of
+from .memory_layout import memory_for, place_arrays
 
-_ALIGNMENT = 64  # bytes
-
-_Array = np.ndarray[Any, Any]
+_PAGE = 4096  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,18 +30,28 @@ class StagedSnapshot:
     """What a file will hold, out of the reach of training.
 
     Attributes:
-        memory: Where its copies lie.
+        memory: Where the copies of what lay in the host's memory are.
     """
 
     memory: memoryview
-    _content: ModelSnapshot
+    _snapshot: ModelSnapshot
     _copying: "list[Future[None]]"
+    _pending: PendingArrays | None = None
 
     def content(self) -> ModelSnapshot:
-        """Return it as soon as all copies are made."""
+        """Return it with all arrays on the host; for the thread that writes it."""
         for copied in self._copying:
             copied.result()
-        return self._content
+        if self._pending is None:
+            return self._snapshot
+        arrays = {**self._snapshot.arrays, **self._pending.wait()}
+        in_order = {spec.name: arrays[spec.name] for spec in self._snapshot.specs}
+        return dataclasses.replace(self._snapshot, arrays=in_order)
+
+    def release_device(self) -> None:
+        """Let the memory of what came from devices be used again."""
+        if self._pending is not None:
+            self._pending.release()
 
 
 class StagingBuffers:
@@ -47,58 +59,103 @@ class StagingBuffers:
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
+        self._devices = DeviceSnapshots()
+        self._preparing: Future[None] | None = None
 
-    def stage(self, content: ModelSnapshot, offsets: Mapping[str, int]) -> StagedSnapshot:
+    def prepare(self, variables: Mapping[str, Any]) -> None:
+        """Get memory for a copy of `variables` ready by a thread, so that no save waits for it.
+
+        What goes wrong in the thread does so again at the first save, and is reported there.
+        """
+        on_device = {name: each for name, each in variables.items() if is_on_device(each)}
+        in_memory = [size_of(each) for name, each in variables.items() if name not in on_device]
+        if backend().KEEPS_VALUES:
+            in_memory = [size for size in in_memory if size >= LARGE]
+        held = hold(on_device)
+        size = memory_for(in_memory)
+
+        def work() -> None:
+            if held:
+                self._devices.prepare(held)
+            if in_memory:
+                memory = aligned_memory(size)
+                np.asarray(memory)[::_PAGE] = 0
+                self._free = [memory]
+
+        pool = ThreadPoolExecutor(1, thread_name_prefix="kerascheckpoint memory")
+        self._preparing = pool.submit(work)
+        pool.shutdown(wait=False)
+
+    def stage(self, snapshot: ModelSnapshot, offsets: Mapping[str, int]) -> StagedSnapshot:
         """Return what a file will hold, so that nothing which training does from now on changes it.
 
         Args:
-            content: What the file will hold, as views; the caller should not keep it.
+            snapshot: What the file will hold, not copied; the caller should not keep it.
             offsets: Where in the file arrays will lie, as far as that is known: their copies then
-                lie in memory in such a way that they need no second one (see `stream`).
+                lie in memory in such a way that they need no second one (see `direct_io`).
 
         The memory goes back with `release` when the file is written.
         """
-        arrays = copied = content.arrays
-        keep_values = BACKEND == "tensorflow"
+        self._finish_preparing()
+        on_device = on_devices(snapshot.arrays)
+        pending = self._devices.start(on_device, offsets) if on_device else None
+        arrays = {name: a for name, a in snapshot.arrays.items() if name not in on_device}
+        copied = arrays
+        keep_values = backend().KEEPS_VALUES
         if keep_values:
-            arrays = {name: ensure_copy(array) for name, array in content.arrays.items()}
+            arrays = {name: ensure_copy(array) for name, array in arrays.items()}
             copied = {name: array for name, array in arrays.items() if array.nbytes >= LARGE}
-        places = _places(copied, offsets)
-        memory = self._take(sum(array.nbytes + BLOCK for array in copied.values()))
-        copies: dict[str, _Array] = {
+        sizes = {name: array.nbytes for name, array in copied.items()}
+        places = place_arrays(sizes, offsets)
+        memory = self._take(memory_for(sizes.values()))
+        copies: dict[str, Array] = {
             name: np.ndarray(array.shape, array.dtype, memory, places[name])
             for name, array in copied.items()
         }
         copying = _copy_all([(copies[name], array) for name, array in copied.items()])
-        own = dataclasses.replace(content, arrays={**arrays, **copies})
-        detached = StagedSnapshot(memory, own, copying)
+        own = dataclasses.replace(snapshot, arrays={**arrays, **copies})
         if not keep_values:
-            detached.content()
-        return detached
+            for copied_array in copying:
+                copied_array.result()
+        return StagedSnapshot(memory, own, copying, pending)
 
-    def release(self, detached: StagedSnapshot) -> None:
+    @contextlib.contextmanager
+    def on_host(self, snapshot: ModelSnapshot) -> Iterator[ModelSnapshot]:
+        """Give what a file will hold, whose arrays on devices come to the host while it is written.
+
+        For a save that training waits for: nothing is copied.
+        """
+        if not on_devices(snapshot.arrays):
+            yield snapshot
+            return
+        arrays = self._devices.stream(snapshot.arrays)
+        try:
+            yield dataclasses.replace(snapshot, arrays=arrays, is_lasting=False)
+        finally:
+            arrays.close()
+
+    def release(self, staged: StagedSnapshot) -> None:
         """Keep its memory for the next copy."""
-        self._free = [detached.memory]
+        staged.release_device()
+        self._free = [staged.memory]
+
+    def close(self) -> None:
+        """Give all memory back to the system; say what kept it from being pinned."""
+        self._finish_preparing()
+        self._devices.report()
+        self._free, self._devices = [], DeviceSnapshots()
+
+    def _finish_preparing(self) -> None:
+        if self._preparing is not None:
+            wait([self._preparing])
+            self._preparing = None
 
     def _take(self, size: int) -> memoryview:
         memory = self._free.pop() if self._free else None
         return memory if memory and len(memory) >= size else aligned_memory(size)
 
 
-def _places(arrays: Mapping[str, _Array], offsets: Mapping[str, int]) -> dict[str, int]:
-    """Return a place in the memory for each array, less than a block from the one before."""
-    places, position = {}, 0
-    for name, array in arrays.items():
-        if array.nbytes >= LARGE:
-            position += (offsets.get(name, 0) - position) % BLOCK
-        else:
-            position += -position % _ALIGNMENT
-        places[name] = position
-        position += array.nbytes
-    return places
-
-
-def _copy_all(pairs: list[tuple[_Array, _Array]]) -> "list[Future[None]]":
+def _copy_all(pairs: list[tuple[Array, Array]]) -> "list[Future[None]]":
     """Copy the second array of each pair into the first.
 
     Large ones are copied by two threads, whose outcomes are returned; each is let go at once.

@@ -8,7 +8,7 @@ the disk takes the other.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from typing import Any
 
@@ -36,16 +36,28 @@ class Stream:
     def __init__(self) -> None:
         self._buffers: list[memoryview] = []
 
-    def write(self, fd: int, pieces: Sequence[Any], offset: int) -> list[int]:
+    def write(
+        self,
+        fd: int,
+        pieces: Iterable[Any],
+        offset: int,
+        size: int,
+        *,
+        is_lasting: bool = True,
+    ) -> list[int]:
         """Write adjoining pieces of bytes, and return the CRC-32 of each.
 
         Args:
             fd: File descriptor of the file.
-            pieces: Bytes-like objects.
+            pieces: Bytes-like objects, asked for one after the other by a thread of its own.
             offset: Where the first one goes, a multiple of `BLOCK`.
+            size: Bytes of all pieces.
+            is_lasting: Whether a piece stays as it is when the next one is asked for; if not, all
+                pass through the memory of this object.
 
         Raises:
             OSError: If the system refuses.
+            Exception: What `pieces` raises.
         """
         self._buffers = self._buffers or [aligned_memory(SIZE), aligned_memory(SIZE)]
         empty: SimpleQueue[memoryview | None] = SimpleQueue()
@@ -53,19 +65,22 @@ class Stream:
         for buffer in self._buffers:
             empty.put(buffer)
         sums: list[int] = []
-        made_ready = _write_chunks(pieces, offset, sums, empty)
+        made_ready = _write_chunks(pieces, offset, sums, empty, is_lasting)
+        failures: list[BaseException] = []
 
         def fill() -> None:
             try:
                 for filled in made_ready:
                     full.put(filled)
+            except BaseException as error:
+                failures.append(error)
             finally:
                 full.put(None)
 
         filler = threading.Thread(target=fill, daemon=True)
         try:
             filler.start()
-            if sum(map(len, pieces)) > SIZE:
+            if size > SIZE:
                 _set_direct(fd, True)
             while filled := full.get():
                 data, freed = filled
@@ -78,6 +93,8 @@ class Stream:
             if filler.ident is not None:
                 filler.join()
             _set_direct(fd, False)
+        if failures:
+            raise failures[0]
         return sums
 
 
@@ -102,7 +119,11 @@ def aligned_memory(size: int) -> memoryview:
 
 
 def _write_chunks(
-    pieces: Sequence[Any], offset: int, sums: list[int], empty: "SimpleQueue[memoryview | None]"
+    pieces: Iterable[Any],
+    offset: int,
+    sums: list[int],
+    empty: "SimpleQueue[memoryview | None]",
+    is_lasting: bool,
 ) -> Iterator[_Filled]:
     """Yield the bytes of `pieces` as they can be written, and put their checksums into `sums`.
 
@@ -111,7 +132,7 @@ def _write_chunks(
     buffer, used = empty.get(), 0
     for piece in pieces:
         total = 0
-        for part, is_ready in _parts(memoryview(piece), offset):
+        for part, is_ready in _parts(memoryview(piece), offset, is_lasting):
             if is_ready and buffer:
                 if used:
                     yield buffer[:used], buffer
@@ -132,13 +153,14 @@ def _write_chunks(
         yield buffer[:used], buffer
 
 
-def _parts(data: memoryview, offset: int) -> Iterator[tuple[memoryview, bool]]:
+def _parts(data: memoryview, offset: int, is_lasting: bool) -> Iterator[tuple[memoryview, bool]]:
     """Cut bytes for `offset`, and tell of each part whether it can be written from where it lies.
 
     What has to be copied comes in parts that are still in the processor's cache for the checksum.
     """
     begin = end = 0
-    if len(data) >= LARGE and np.asarray(data).ctypes.data % BLOCK == offset % BLOCK:
+    is_large = is_lasting and len(data) >= LARGE
+    if is_large and np.asarray(data).ctypes.data % BLOCK == offset % BLOCK:
         begin = -offset % BLOCK
         end = len(data) - (offset + len(data)) % BLOCK
     for first, last, step, is_ready in (

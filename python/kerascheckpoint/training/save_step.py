@@ -189,6 +189,7 @@ class SaveStep:
             self._run.is_checked = True
             preflight.check_target(self._run.settings.template, preflight.state_size(model))
             self._run.group.warn_of_shared_path(self._run)
+            self._saver.prepare(model)
 
     def _carry_out(
         self, pending: PendingSave, occasion: Occasion, fields: Mapping[str, Any]

@@ -36,6 +36,11 @@ def fd(tmp_path):
     os.close(fd)
 
 
+def write(fd, pieces, offset, shared=None, **settings):
+    size = sum(map(len, pieces))
+    return (shared or Stream()).write(fd, iter(pieces), offset, size, **settings)
+
+
 def content(fd):
     return os.pread(fd, 1 << 24, 0)
 
@@ -61,7 +66,7 @@ def lookout(monkeypatch, refuse=lambda fd: None):
 @pytest.mark.parametrize("offset", [0, BLOCK])
 def test_all_bytes_arrive_in_order_with_their_checksums(fd, pieces, size, offset, monkeypatch):
     monkeypatch.setattr(direct_io, "SIZE", size)
-    sums = Stream().write(fd, pieces, offset)
+    sums = write(fd, pieces, offset)
     assert content(fd) == bytes(offset) + b"".join(pieces)
     assert sums == [zlib.crc32(piece) for piece in pieces]
 
@@ -71,7 +76,7 @@ def test_the_memory_serves_one_file_after_the_other(tmp_path, pieces, small_memo
     for number in range(3):
         with open(tmp_path / str(number), "w+b") as file:
             written = [bytes([number]) * 3, *pieces[number:]]
-            shared.write(file.fileno(), written, 0)
+            write(file.fileno(), written, 0, shared)
             assert file.read() == b"".join(written)
 
 
@@ -88,7 +93,7 @@ def test_bytes_that_lie_as_in_the_file_are_not_copied(fd, pieces, shift, monkeyp
     memory[:] = random.Random(1).randbytes(40 * BLOCK)
     first = bytes(BLOCK + shift)
     second = memory[shift : 30 * BLOCK + 5]
-    sums = Stream().write(fd, [first, second, *pieces], 0)
+    sums = write(fd, [first, second, *pieces], 0)
     assert content(fd) == b"".join([first, second, *pieces])
     assert sums == [zlib.crc32(piece) for piece in [first, second, *pieces]]
     assert sum(copied) == len(first) + (-shift % BLOCK) + 5 + sum(LENGTHS)
@@ -99,7 +104,7 @@ def test_whole_blocks_go_past_the_cache(fd, pieces, small_memory, monkeypatch):
         pytest.skip("this file system has no direct I/O")
     direct_io._set_direct(fd, False)
     seen = lookout(monkeypatch)
-    Stream().write(fd, pieces, 0)
+    write(fd, pieces, 0)
     assert seen.count(True) > len(b"".join(pieces)) // (2 * BLOCK)
     assert not seen[-1], "the rest is no whole block"
     assert not is_direct(fd), "later writes are not of whole blocks"
@@ -107,7 +112,7 @@ def test_whole_blocks_go_past_the_cache(fd, pieces, small_memory, monkeypatch):
 
 def test_what_fits_into_the_memory_goes_through_the_cache(fd, pieces, monkeypatch):
     seen = lookout(monkeypatch)
-    Stream().write(fd, pieces, 0)
+    write(fd, pieces, 0)
     assert seen == [False]
 
 
@@ -119,7 +124,7 @@ def test_a_disk_that_wants_larger_blocks_gets_the_bytes_through_the_cache(
             raise OSError(errno.EINVAL, "Invalid argument")
 
     seen = lookout(monkeypatch, refuse)
-    Stream().write(fd, pieces, 0)
+    write(fd, pieces, 0)
     assert seen.count(False) > 1
     assert content(fd) == b"".join(pieces)
 
@@ -129,6 +134,35 @@ def test_a_refused_write_raises_and_leaves_no_thread_behind(tmp_path, pieces, sm
     fd = os.open(tmp_path / "file", os.O_RDONLY)
     before = threading.active_count()
     with pytest.raises(OSError, match="Bad file descriptor"):
-        Stream().write(fd, pieces, 0)
+        write(fd, pieces, 0)
     os.close(fd)
+    assert threading.active_count() == before
+
+
+def test_memory_that_is_used_again_is_copied_before_the_next_piece_is_asked_for(
+    fd, small_memory, monkeypatch
+):
+    """What comes from a device passes through memory that the next piece needs."""
+    monkeypatch.setattr(direct_io, "LARGE", BLOCK)
+    memory = direct_io.aligned_memory(4 * BLOCK)
+
+    def pieces():
+        for number in range(9):
+            memory[:] = bytes([number]) * len(memory)
+            yield memory
+
+    sums = Stream().write(fd, pieces(), 0, 9 * len(memory), is_lasting=False)
+    expected = [bytes([number]) * len(memory) for number in range(9)]
+    assert content(fd) == b"".join(expected)
+    assert sums == [zlib.crc32(piece) for piece in expected]
+
+
+def test_a_piece_that_cannot_be_had_raises_and_leaves_no_thread_behind(fd, pieces, small_memory):
+    def failing():
+        yield from pieces
+        raise MemoryError("no room on the host")
+
+    before = threading.active_count()
+    with pytest.raises(MemoryError, match="no room on the host"):
+        Stream().write(fd, failing(), 0, 1 << 20)
     assert threading.active_count() == before

@@ -18,7 +18,7 @@ import pytest
 
 import kerascheckpoint as kc
 from kerascheckpoint import ModelCheckpoint
-from kerascheckpoint.storage.leftovers import MARK, remove_leftovers
+from kerascheckpoint.storage import leftovers
 from support import faults_support as faults
 from support import small_files, training
 
@@ -108,7 +108,7 @@ def test_a_training_that_is_killed_leaves_its_newest_file_and_no_rubbish(manner,
     assert [info.path for info in kc.list_checkpoints(tmp_path)] == [str(path)]
     assert kc.verify_checkpoint(path).schema is not None
     keras.saving.load_model(path)
-    (tmp_path / f".model.keras.0{MARK}").touch()
+    (tmp_path / f".model.keras.0{leftovers.MARK}").touch()
     training.train(training.noisy_model(), ModelCheckpoint(path, save_freq=1000, resume=True))
     assert training.names_in(tmp_path) == ["model.keras"]
 
@@ -131,7 +131,7 @@ with LocalStorage().atomic_write({str(path)!r}) as staged:
         [sys.executable, "-c", code], cwd=os.path.dirname(__file__), **settings
     ) as writer:
         temporary = writer.stdout.readline().strip()
-        assert remove_leftovers(str(tmp_path)) == []
+        assert leftovers.remove_leftovers(str(tmp_path)) == []
         training.train(training.tiny_model(), saver(tmp_path / "other.keras"))
         assert os.path.exists(temporary)
         writer.stdin.write("\n")

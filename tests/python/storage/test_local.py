@@ -7,7 +7,6 @@ import pytest
 
 from kerascheckpoint import CheckpointWriteError
 from kerascheckpoint.storage import base, leftovers
-from kerascheckpoint.storage.leftovers import remove_leftovers
 from kerascheckpoint.storage.local import LocalStorage
 from support import training
 
@@ -153,7 +152,7 @@ def test_of_two_saves_to_one_path_the_later_end_wins(tmp_path):
         os.write(first.fd, b"first")
         publish(path, b"second")
         assert path.read_bytes() == b"second"
-        assert remove_leftovers(str(tmp_path)) == []
+        assert leftovers.remove_leftovers(str(tmp_path)) == []
     assert path.read_bytes() == b"first"
     assert names_in(tmp_path) == ["a.keras"]
 
@@ -164,7 +163,7 @@ def test_a_save_behind_a_link_to_its_directory_is_no_leftover(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with atomic_write(str(tmp_path / "link" / "a.keras")) as staged:
         os.write(staged.fd, b"new")
-        assert remove_leftovers(str(tmp_path / "link")) == []
+        assert leftovers.remove_leftovers(str(tmp_path / "link")) == []
     assert names_in(tmp_path / "real") == ["a.keras"]
 
 
@@ -192,12 +191,12 @@ def test_leftovers_are_removed_with_their_siblings_and_nothing_else(tmp_path):
     foreign = [".a.keras.tmp", ".hidden", "a.keras", f"a{MARK}", "b.weights.h5"]
     for name in ours + orphan + foreign:
         (tmp_path / name).touch()
-    assert sorted(remove_leftovers(str(tmp_path))) == sorted(ours + orphan)
+    assert sorted(leftovers.remove_leftovers(str(tmp_path))) == sorted(ours + orphan)
     assert names_in(tmp_path) == sorted(foreign)
 
 
 def test_leftovers_of_a_directory_that_is_not_there(tmp_path):
-    assert remove_leftovers(str(tmp_path / "absent")) == []
+    assert leftovers.remove_leftovers(str(tmp_path / "absent")) == []
 
 
 @pytest.mark.parametrize(

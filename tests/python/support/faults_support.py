@@ -33,11 +33,13 @@ from kerascheckpoint import catalog, errors, verify
 from kerascheckpoint.formats.keras_file import writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from kerascheckpoint.storage import direct_io, durable, leftovers, local
-from kerascheckpoint.storage.leftovers import remove_leftovers
 from kerascheckpoint.storage.local import LocalStorage
 from support import small_files
 
 PATIENCE = 30  # seconds after which a process that reads one small file hangs
+
+
+atomic_write = LocalStorage().atomic_write
 
 
 # What is saved -----------------------------------------------------------------------------------
@@ -115,14 +117,14 @@ def expect(condition: bool, text: str) -> None:
         raise AssertionError(text)
 
 
-def check(sample: Sample, directory: str, *versions: int, leftovers: bool = True) -> None:
+def check(sample: Sample, directory: str, *versions: int, may_stay: bool = True) -> None:
     """Check that one of `versions` is there, whole, and that no reader or later run minds the rest.
 
     Args:
         sample: What was being saved.
         directory: Where.
         versions: The versions that may stand at the target.
-        leftovers: Whether a temporary file may have stayed.
+        may_stay: Whether a temporary file may have stayed.
     """
     version = sample.version_in(directory)
     expect(version in versions, f"version {version} stands there, none of {versions}")
@@ -133,8 +135,8 @@ def check(sample: Sample, directory: str, *versions: int, leftovers: bool = True
     expect(listed == [sample.name], f"listed: {listed}")
     expect(latest is not None and latest.step == version, f"latest: {latest}")
     stayed = sorted(set(os.listdir(directory)) - {sample.name})
-    expect(leftovers or not stayed, f"left behind: {stayed}")
-    in_child(lambda: remove_leftovers(directory))
+    expect(may_stay or not stayed, f"left behind: {stayed}")
+    in_child(lambda: leftovers.remove_leftovers(directory))
     stayed = sorted(set(os.listdir(directory)) - {sample.name})
     expect(not stayed, f"not removed by the next run: {stayed}")
 
@@ -161,7 +163,7 @@ def die() -> None:
 
 # Stepping through a save -------------------------------------------------------------------------
 
-PUBLISHING = (durable.__file__, leftovers.__file__, local.__file__)
+PUBLISHING = (local.__file__, leftovers.__file__, durable.__file__)
 STEPPED = (*PUBLISHING, writer.__file__, zipfile.__file__)
 
 
@@ -256,9 +258,8 @@ def interrupted_at_each_line(sample: Sample, directory: str, tries: int, seed: i
             except BaseException as error:
                 chain = [error, error.__context__]  # zipfile complains when it is interrupted
                 expect(any(isinstance(e, KeyboardInterrupt) for e in chain), repr(error))
-            publishing = tuple(map(os.path.basename, PUBLISHING))
-            in_body = not stepper.lines[at].startswith(publishing)
-            check(sample, directory, 1, 2, leftovers=not in_body)
+            in_body = stepper.lines[at].partition(":")[0] not in map(os.path.basename, PUBLISHING)
+            check(sample, directory, 1, 2, may_stay=not in_body)
 
         expect(in_child(body) == 0, "the process did not survive Ctrl-C")
 
@@ -270,7 +271,7 @@ def another_run_begins(sample: Sample, directory: str, tries: int, seed: int) ->
 
     def begin(at: int) -> None:
         def clear() -> None:
-            in_child(lambda: remove_leftovers(directory))
+            in_child(lambda: leftovers.remove_leftovers(directory))
 
         Stepper(at, clear).run(lambda: sample.save(directory, 2))
         expect(sample.version_in(directory) == 2, "the save did not succeed")
@@ -283,7 +284,7 @@ def another_thread_begins(sample: Sample, directory: str, tries: int, seed: int)
 
     def begin(at: int) -> None:
         def clear() -> None:
-            thread = threading.Thread(target=remove_leftovers, args=(directory,))
+            thread = threading.Thread(target=leftovers.remove_leftovers, args=(directory,))
             thread.start()
             thread.join()
 
@@ -307,7 +308,7 @@ def directory_removed(sample: Sample, directory: str, tries: int, seed: int) -> 
         finally:
             os.makedirs(directory, exist_ok=True)
         if os.listdir(directory):
-            check(sample, directory, 2, leftovers=False)
+            check(sample, directory, 2, may_stay=False)
         sample.save(directory, 1)
 
     return _at_lines(sample, directory, tries, seed, remove)
@@ -380,7 +381,7 @@ def file_size_limited(sample: Sample, directory: str, tries: int, seed: int) -> 
 
         with outcome.attempt(f"limit {limit}"):
             expect(in_child(body) == 0, "not refused in the promised way")
-            check(sample, directory, 1, leftovers=False)
+            check(sample, directory, 1, may_stay=False)
     return outcome
 
 
@@ -396,7 +397,7 @@ def disk_full(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
             with outcome.attempt(f"{total} bytes for files of {size}"):
                 sample.save(directory, 1)
                 _refused(sample, directory)
-                check(sample, directory, 1, leftovers=False)
+                check(sample, directory, 1, may_stay=False)
         finally:
             subprocess.run(["umount", directory], check=True)
     return outcome
@@ -411,7 +412,7 @@ def read_only(sample: Sample, directory: str, tries: int, seed: int) -> Outcome:
     for _ in range(tries):
         with outcome.attempt("read-only"):
             _refused(sample, directory, errno.EROFS)
-            check(sample, directory, 1, leftovers=False)
+            check(sample, directory, 1, may_stay=False)
     return outcome
 
 
@@ -431,7 +432,7 @@ def no_permission(sample: Sample, directory: str, tries: int, seed: int) -> Outc
                 os.setgid(65534)
                 os.setuid(65534)
             _refused(sample, place, errno.EACCES)
-            check(sample, place, 1, leftovers=False)
+            check(sample, place, 1, may_stay=False)
 
         for _ in range(tries):
             with outcome.attempt("no permission"):
@@ -484,7 +485,7 @@ def two_writers(sample: Sample, directory: str, tries: int, seed: int) -> Outcom
             os.waitpid(pid, 0)
     with outcome.attempt("end"):
         expect(len(seen) > 1, "the writers wrote nothing")
-        in_child(lambda: remove_leftovers(directory))
+        in_child(lambda: leftovers.remove_leftovers(directory))
         expect(os.listdir(directory) == [sample.name], f"left behind: {os.listdir(directory)}")
     return outcome
 
@@ -495,20 +496,20 @@ def cleaners_race(sample: Sample, directory: str, tries: int, seed: int) -> Outc
     It starts to clear before a line of the claim of a temporary name, and ends while the file is
     being written.
     """
-    files = (local.__file__, leftovers.__file__)
+    files = PUBLISHING
     claiming: list[str] = []
 
     def claim() -> None:
         with (
             contextlib.suppress(KeyError),
-            LocalStorage().atomic_write(os.path.join(directory, "x")),
+            atomic_write(os.path.join(directory, "x")),
         ):
             claiming.extend(stepper.lines)
             raise KeyError
 
     def clear() -> None:
         pathlib.Path(directory, f".x.1{leftovers.MARK}").touch()
-        remove_leftovers(directory)
+        leftovers.remove_leftovers(directory)
 
     stepper = Stepper(files=files)
     stepper.run(claim)
@@ -540,8 +541,8 @@ def _claim_beside_cleaner(sample: Sample, directory: str, claim: int, clear: int
             os.close(pause)
             os.read(paused, 1)  # the cleaner waits at its line, or has ended
             return
-        stepper = Stepper(clear, wait, (local.__file__,))
-        body = (lambda: remove_leftovers(directory),)
+        stepper = Stepper(clear, wait, PUBLISHING)
+        body = (lambda: leftovers.remove_leftovers(directory),)
         thread = threading.Thread(target=stepper.run, args=body)  # nothing is traced in a trace
         thread.start()
         thread.join()
@@ -550,9 +551,9 @@ def _claim_beside_cleaner(sample: Sample, directory: str, claim: int, clear: int
     path = os.path.join(directory, sample.name)
     arrays = {name: np.full_like(array, 2) for name, array in sample.arrays.items()}
     content = small_files.content_of(arrays, model=path.endswith(".keras"), **sample.more)
-    stepper = Stepper(claim, begin, (local.__file__,))
+    stepper = Stepper(claim, begin, PUBLISHING)
     sys.settrace(stepper._trace)
-    with LocalStorage().atomic_write(path) as staged:
+    with atomic_write(path) as staged:
         sys.settrace(None)
         os.write(resume, b"!")
         if cleaner:

@@ -65,14 +65,15 @@ class KerasFileWriter:
         """
         layout = self._layout_for(content, fields)
         base = 0 if content.config is None else HEAD
-        pieces = [
+        pieces = (
             part if isinstance(part, bytes) else _bytes_of(content.arrays[part])
             for part in layout.sequence
-        ]
-        sums = self._stream.write(fd, pieces, base)
+        )
+        sums = self._stream.write(fd, pieces, base, layout.size, is_lasting=content.is_lasting)
         total = 0
-        for piece, value in zip(pieces, sums, strict=True):
-            total = combine(total, value, len(piece))
+        for part, value in zip(layout.sequence, sums, strict=True):
+            length = len(part) if isinstance(part, bytes) else layout.places[part][1]
+            total = combine(total, value, length)
         text = record.encode(dict(fields) | _guards(layout, sums, total))
         if content.config is None:
             if len(text) > layout.record_capacity:  # the history has outgrown it: lay out anew

@@ -1,0 +1,222 @@
+"""Copies of JAX arrays: on their device by one compiled function, then into pinned host memory.
+
+JAX hands out pinned memory through a memory kind and keeps what it has allocated for the next
+transfer, so its buffers lie where JAX put them and not as in the file.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from .base import Array
+
+_KIND = "pinned_host"
+_KEPT = 4  # compiled functions: a model whose variables change needs another one
+
+Index = tuple[slice, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sharded:
+    """An array as its shards, each part of it once and each an array on a single device."""
+
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    indices: list[Index | None]
+    shards: list[Any]
+
+
+class Copier:
+    """Copies arrays of any devices, shard by shard."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._compiled: dict[Any, Any] = {}
+        self._peaks: dict[Any, int] = {}
+
+    def prepare(self, values: Sequence[Any], size: int) -> None:
+        """Compile the copy for these arrays and let JAX allocate pinned memory for them."""
+        specs = [spec for value in values for spec in _shard_specs(value)]
+        for group in _by_device(specs).values():
+            self._copying([specs[place] for place in group])
+        kinds = [_pinned(spec.sharding) for spec in specs]
+        if None not in kinds:
+            blank = [np.zeros(spec.shape, spec.dtype) for spec in specs]
+            jax.block_until_ready(jax.device_put(blank, kinds))
+
+    def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
+        """Count as taken what training needed at most before the first copy."""
+        specs = [spec for value in values for spec in _shard_specs(value)]
+        answers = []
+        for device, group in _by_device(specs).items():
+            stats = device.memory_stats() or {}
+            if "bytes_limit" in stats and "bytes_in_use" in stats:
+                limit, used = stats["bytes_limit"], stats["bytes_in_use"]
+                peak = self._peaks.setdefault(device, stats.get("peak_bytes_in_use", used))
+                needed = sum(specs[place].size * specs[place].dtype.itemsize for place in group)
+                answers.append((needed, limit - max(used, peak), limit))
+        return answers
+
+    def copy(self, values: Sequence[Any]) -> "_Copies":
+        """Copy all arrays of a device in one dispatch."""
+        arrays = [_split(value) for value in values]
+        shards = [shard for array in arrays for shard in array.shards]
+        copies: list[Any] = [None] * len(shards)
+        for group in _by_device(shards).values():
+            mine = [shards[place] for place in group]
+            for place, copied in zip(group, self._copying(mine)(mine), strict=True):
+                copies[place] = copied
+        rest = iter(copies)
+        return _Copies(
+            self,
+            [dataclasses.replace(a, shards=[next(rest) for _ in a.shards]) for a in arrays],
+        )
+
+    def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> "_Transfer":
+        """Start all transfers at once; JAX gives no array's memory away before its own ends."""
+        return self.send([_split(value) for value in values])
+
+    def send(self, arrays: list[_Sharded]) -> "_Transfer":
+        """Start to bring all shards to pinned memory, or bring them to other memory now."""
+        shards = [shard for array in arrays for shard in array.shards]
+        kinds = [_pinned(shard.sharding) for shard in shards]
+        if None in kinds:
+            self.problem = f"JAX knows no {_KIND} memory of this device"
+        else:
+            try:
+                return _Transfer(arrays, jax.device_put(shards, kinds))
+            except RuntimeError as error:  # of jaxlib: no memory left, or none of this kind
+                self.problem = str(error)
+        return _Transfer(arrays, [np.array(shard) for shard in shards])
+
+    def _copying(self, arrays: Sequence[Any]) -> Any:
+        """Return the compiled copy for arrays of these shapes, dtypes and places."""
+        key = tuple((array.shape, array.dtype, array.sharding) for array in arrays)
+        if key not in self._compiled:
+            while len(self._compiled) >= _KEPT:
+                self._compiled.pop(next(iter(self._compiled)))
+            specs = [jax.ShapeDtypeStruct(*each[:2], sharding=each[2]) for each in key]
+            self._compiled[key] = jax.jit(_copy_all).lower(specs).compile()
+        return self._compiled[key]
+
+
+class _Copies:
+    """Arrays that training does not know; their memory is free when nobody refers to them."""
+
+    def __init__(self, copier: Copier, arrays: list[_Sharded]) -> None:
+        self._copier, self._arrays = copier, arrays
+
+    def to_host(self, places: Sequence[int], size: int) -> "_Transfer":
+        return self._copier.send(self._arrays)
+
+    def release(self) -> None:
+        self._arrays = []
+
+
+class _Transfer:
+    def __init__(self, arrays: list[_Sharded], on_host: list[Any]) -> None:
+        self._arrays, self._on_host = arrays, on_host
+
+    def wait(self) -> list[Array]:
+        jax.block_until_ready(self._on_host)
+        views = iter([_view(shard) for shard in self._on_host])
+        return [_assemble(array, [next(views) for _ in array.shards]) for array in self._arrays]
+
+    def release(self) -> None:
+        self._arrays, self._on_host = [], []
+
+
+class _PinnedBytes:
+    """The bytes of an array in host memory, for NumPy, which keeps this object while it looks."""
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        place = (array.unsafe_buffer_pointer(), True)
+        self.__array_interface__ = {
+            **{"shape": (array.size * array.dtype.itemsize,), "typestr": "|u1"},
+            **{"data": place, "version": 3},
+        }
+
+
+def _copy_all(arrays: list[Any]) -> list[Any]:
+    return [jnp.copy(array) for array in arrays]
+
+
+def _view(array: Any) -> Array:
+    """Return a NumPy array over the memory of one of JAX; NumPy's own way may copy it."""
+    if isinstance(array, np.ndarray) or not array.size or array.dtype.itemsize == 0:
+        return np.asarray(array)
+    data: Array = np.asarray(_PinnedBytes(array))
+    view: Array = data.view(array.dtype).reshape(array.shape)
+    return view
+
+
+def _assemble(array: _Sharded, views: list[Array]) -> Array:
+    if array.indices == [None]:
+        return views[0]
+    whole = np.empty(array.shape, array.dtype)
+    for index, view in zip(array.indices, views, strict=True):
+        whole[index] = view
+    return whole
+
+
+def _is_whole(value: Any) -> bool:
+    return len(value.sharding.device_set) == 1
+
+
+def _shard_places(value: Any) -> dict[Any, Index | None]:
+    """Return the devices of this process whose shards make up the whole, and their indices."""
+    sharding = value.sharding
+    if sharding.is_fully_replicated:
+        return {min(sharding.addressable_devices, key=lambda device: device.id): None}
+    places: dict[Any, Index] = {}
+    for device, index in sharding.addressable_devices_indices_map(value.shape).items():
+        if index not in places.values():
+            places[device] = index
+    return dict(places)
+
+
+def _shard_specs(value: Any) -> list[Any]:
+    """Return what `_split` will have, without touching the data, which may be donated already."""
+    if _is_whole(value):
+        return [jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)]
+    return [
+        jax.ShapeDtypeStruct(
+            value.shape if index is None else value.sharding.shard_shape(value.shape),
+            value.dtype,
+            sharding=SingleDeviceSharding(device),
+        )
+        for device, index in _shard_places(value).items()
+    ]
+
+
+def _split(value: Any) -> _Sharded:
+    if _is_whole(value):
+        return _Sharded(value.shape, value.dtype, [None], [value])
+    places = _shard_places(value)
+    shards = {shard.device: shard.data for shard in value.addressable_shards}
+    return _Sharded(value.shape, value.dtype, [*places.values()], [shards[at] for at in places])
+
+
+def _by_device(arrays: Sequence[Any]) -> dict[Any, list[int]]:
+    """Return, for each device, which of `arrays` lie on it, in an order that their kind decides."""
+    groups: dict[Any, list[int]] = {}
+    for place, array in enumerate(arrays):
+        (device,) = array.sharding.device_set
+        groups.setdefault(device, []).append(place)
+    for group in groups.values():
+        group.sort(key=lambda place: (arrays[place].dtype.num, arrays[place].shape))
+    return groups
+
+
+def _pinned(sharding: Any) -> Any:
+    """Return the sharding for pinned memory beside the same device, or `None`."""
+    (device,) = sharding.device_set
+    if _KIND not in {memory.kind for memory in device.addressable_memories()}:
+        return None
+    return SingleDeviceSharding(device, memory_kind=_KIND)

@@ -1,0 +1,185 @@
+"""Copies of PyTorch's tensors: into kept buffers on the device, then into pinned host memory.
+
+A stream of its own brings each device's copies to the host while training computes on.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .base import Array
+from .torch_dtypes import bytes_of, numpy_dtype
+from .torch_memory import Block, PlainLane, StreamLane, on_device
+
+_ALIGNMENT = 512  # bytes between buffers on a device, as PyTorch itself aligns them
+
+
+class Copier:
+    """Copies tensors of any devices; one copy at a time lies on them."""
+
+    def __init__(self) -> None:
+        self.problem: str | None = None
+        self._free: list[Block] = []
+        self._buffers: list[Any] = []
+        self._kinds: list[Any] = []
+        self._idle = threading.Event()
+        self._idle.set()
+        self._lanes: dict[Any, Any] = {}
+
+    def prepare(self, values: Sequence[Any], size: int) -> None:
+        """Pin memory for all tensors."""
+        self._free = [self._allocate(size, values)]
+
+    def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
+        """Ask each device for the memory that PyTorch has not reserved for training."""
+        if self._kinds == [_kind(value) for value in values]:
+            return []
+        answers = []
+        for device, group in _by_device(values).items():
+            ask = getattr(getattr(torch, device.type), "mem_get_info", None)
+            if ask is not None:
+                answers.append((sum(_padded(values[at].nbytes) for at in group), *ask(device)))
+        return answers
+
+    def copy(self, values: Sequence[Any]) -> "_Copies":
+        """Copy into the kept buffers, as soon as the copies before have left them."""
+        self._idle.wait()
+        kinds = [_kind(value) for value in values]
+        if self._kinds != kinds:
+            self._buffers, self._kinds = [], []  # free them first
+            self._buffers, self._kinds = _buffers_like(values), kinds
+        ready = []
+        for device, group in _by_device(values).items():
+            with on_device(device):
+                targets = [self._buffers[at] for at in group]
+                torch._foreach_copy_(targets, [values[at] for at in group])
+                ready.append((self._lane(device), self._lane(device).mark()))
+        self._idle.clear()
+        return _Copies(self, self._buffers, ready, self._idle)
+
+    def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> "_Transfer":
+        """Start all transfers; what training queues on the device from now on comes behind them."""
+        lanes = [self._lane(device) for device in _by_device(values)]
+        transfer = self.send(values, places, size, [(lane, lane.mark()) for lane in lanes])
+        for lane, end in zip(lanes, transfer.ends, strict=True):
+            lane.hold_training_until(end)
+        return transfer
+
+    def send(
+        self, values: Sequence[Any], places: Sequence[int], size: int, ready: Sequence[Any]
+    ) -> "_Transfer":
+        """Start to bring tensors to the host, each device's as soon as its mark is reached."""
+        block = self._take(size, values)
+        ends = []
+        for (lane, mark), group in zip(ready, _by_device(values).values(), strict=True):
+            with lane.after(mark):
+                for at in group:
+                    data = bytes_of(values[at].contiguous())
+                    target = block.tensor[places[at] : places[at] + len(data)]
+                    target.copy_(data, non_blocking=True)
+                ends.append(lane.end())
+        return _Transfer(self, list(values), places, block, ends)
+
+    def take_back(self, block: "Block") -> None:
+        """Keep a block for a later transfer."""
+        self._free = [*self._free[-1:], block]
+
+    def _take(self, size: int, values: Sequence[Any]) -> Block:
+        found = next((block for block in self._free if block.array.nbytes >= size), None)
+        if found is None:
+            self._free.clear()
+            return self._allocate(size, values)
+        self._free.remove(found)
+        return found
+
+    def _lane(self, device: Any) -> Any:
+        if device not in self._lanes:
+            has_streams = hasattr(getattr(torch, device.type), "Stream") and device.type != "cpu"
+            self._lanes[device] = StreamLane(device) if has_streams else PlainLane()
+        return self._lanes[device]
+
+    def _allocate(self, size: int, values: Sequence[Any]) -> "Block":
+        block = Block(size)
+        try:
+            block.pin(values[0].device)
+        except RuntimeError as error:
+            self.problem = str(error)
+        return block
+
+
+class _Copies:
+    def __init__(self, copier: Copier, buffers: list[Any], ready: list[Any], idle: Any) -> None:
+        self._copier, self._buffers, self._ready, self._idle = copier, buffers, ready, idle
+        self._is_mine = True
+
+    def to_host(self, places: Sequence[int], size: int) -> "_Transfer":
+        return self._copier.send(self._buffers, places, size, self._ready)
+
+    def release(self) -> None:
+        if self._is_mine:
+            self._is_mine = False
+            self._idle.set()
+
+
+class _Transfer:
+    def __init__(
+        self,
+        copier: Copier,
+        values: list[Any],
+        places: Sequence[int],
+        block: Block,
+        ends: list[Any],
+    ) -> None:
+        self._copier, self._values, self._places = copier, values, places
+        self._block: Block | None = block
+        self.ends = ends
+
+    def wait(self) -> list[Array]:
+        for end in self.ends:
+            if end is not None:
+                end.synchronize()
+        assert self._block is not None
+        arrays: list[Array] = [
+            np.ndarray(tuple(value.shape), numpy_dtype(value.dtype), self._block.array.data, place)
+            for value, place in zip(self._values, self._places, strict=True)
+        ]
+        self._values = []
+        return arrays
+
+    def release(self) -> None:
+        if self._block is not None:
+            self._copier.take_back(self._block)
+            self._block = None
+
+
+def _kind(value: Any) -> tuple[Any, ...]:
+    return value.shape, value.dtype, value.device
+
+
+def _by_device(values: Sequence[Any]) -> dict[Any, list[int]]:
+    groups: dict[Any, list[int]] = {}
+    for place, value in enumerate(values):
+        groups.setdefault(value.device, []).append(place)
+    return groups
+
+
+def _padded(nbytes: int) -> int:
+    return nbytes + -nbytes % _ALIGNMENT
+
+
+def _buffers_like(values: Sequence[Any]) -> list[Any]:
+    """Return tensors of the same kinds, those of one device in one piece of its memory."""
+    buffers: list[Any] = [None] * len(values)
+    for device, group in _by_device(values).items():
+        sizes = [_padded(values[place].nbytes) for place in group]
+        memory = torch.empty(sum(sizes), dtype=torch.uint8, device=device)
+        start = 0
+        for place, size in zip(group, sizes, strict=True):
+            value = values[place]
+            piece = memory[start : start + value.nbytes]
+            buffers[place] = piece.view(value.dtype).view(value.shape)
+            start += size
+    return buffers

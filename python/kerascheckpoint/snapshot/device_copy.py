@@ -1,0 +1,213 @@
+"""Bring what lies on devices to the host while training goes on.
+
+A copy on the device takes milliseconds and lets training go on at once; the way to the host is gone
+by the writing thread. Where the device has no room for a copy, the way to the host begins at once,
+in front of whatever training does next.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..backends.arrays import backend, shape_and_dtype, to_host
+from ..backends.base import Array, DeviceCopier, DeviceCopies, Transfer
+from ..notify import Once
+from .memory_layout import memory_for, place_arrays
+
+_MARGIN = 0.05  # of a device's memory, which a copy leaves free
+_BATCH = 32 << 20  # bytes that a save in the foreground brings to the host at once
+
+
+def fits(room: Iterable[tuple[int, int, int]]) -> bool:
+    """Tell whether each device has room for a copy and something more.
+
+    Args:
+        room: Of each device the bytes needed, free and in all.
+    """
+    return all(free - needed >= total * _MARGIN for needed, free, total in room)
+
+
+def on_devices(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the held values that do not lie in the host's memory."""
+    return {name: value for name, value in held.items() if not isinstance(value, np.ndarray)}
+
+
+def size_of(value: Any) -> int:
+    """Return the bytes that a variable or held value takes on the host."""
+    shape, dtype = shape_and_dtype(value)
+    return math.prod(shape) * dtype.itemsize
+
+
+class PendingArrays(Protocol):
+    """Arrays that a file will hold and that are not on the host yet."""
+
+    def wait(self) -> dict[str, Array]:
+        """Bring them to the host, on the thread that writes them."""
+
+    def release(self) -> None:
+        """Let all memory be used again; to be called once, whatever happened before."""
+
+
+class DeviceSnapshots:
+    """Takes copies of arrays on devices, one after the other."""
+
+    def __init__(self) -> None:
+        self._copier: DeviceCopier | None = None
+        self._once = Once()
+
+    def prepare(self, held: Mapping[str, Any]) -> None:
+        """Do beforehand, on any thread, what the first copy would take long for."""
+        sizes = _sizes(held)
+        self._get_copier().prepare(list(held.values()), memory_for(sizes.values()))
+
+    def start(self, held: Mapping[str, Any], offsets: Mapping[str, int]) -> PendingArrays:
+        """Start to copy arrays, and return at once.
+
+        Args:
+            held: Arrays on devices, by name.
+            offsets: Where in the file they will lie, as far as that is known.
+        """
+        sizes = _sizes(held)
+        names, values = list(held), list(held.values())
+        places = list(place_arrays(sizes, offsets).values())
+        size = memory_for(sizes.values())
+        copier = self._get_copier()
+        self.report()
+        if fits(copier.room(values)):
+            try:
+                return _Copied(names, copier.copy(values), places, size)
+            except RuntimeError:  # no room after all: both frameworks' errors derive from it
+                pass
+        return _Sent(names, copier.to_host(values, places, size))
+
+    def stream(self, held: Mapping[str, Any]) -> "StreamedArrays":
+        """Return arrays that come to the host while those before them are written."""
+        return StreamedArrays(self._get_copier(), held)
+
+    def report(self) -> None:
+        """Warn, once and on the calling thread, if no pinned memory was to be had."""
+        problem = self._copier.problem if self._copier else None
+        if problem is not None:
+            self._once.warn(
+                "pinned",
+                "saves of this model take longer, as there is no pinned memory for its arrays: "
+                f"{problem}",
+            )
+
+    def _get_copier(self) -> DeviceCopier:
+        if self._copier is None:
+            self._copier = backend().new_copier()
+        return self._copier
+
+
+class _Copied:
+    """Arrays that were copied on their devices."""
+
+    def __init__(
+        self, names: list[str], copies: DeviceCopies, places: list[int], size: int
+    ) -> None:
+        self._names, self._copies, self._places, self._size = names, copies, places, size
+        self._transfer: Transfer | None = None
+
+    def wait(self) -> dict[str, Array]:
+        self._transfer = self._copies.to_host(self._places, self._size)
+        arrays = self._transfer.wait()
+        self._copies.release()
+        return dict(zip(self._names, arrays, strict=True))
+
+    def release(self) -> None:
+        self._copies.release()
+        if self._transfer is not None:
+            self._transfer.release()
+
+
+class _Sent:
+    """Arrays that are on their way to the host already."""
+
+    def __init__(self, names: list[str], transfer: Transfer) -> None:
+        self._names, self._transfer = names, transfer
+
+    def wait(self) -> dict[str, Array]:
+        return dict(zip(self._names, self._transfer.wait(), strict=True))
+
+    def release(self) -> None:
+        self._transfer.release()
+
+
+class StreamedArrays(Mapping[str, Array]):
+    """Arrays by name, brought to the host as they are asked for, in batches.
+
+    While one batch is used the next one is on its way. An array is good until one of the next batch
+    is asked for.
+    """
+
+    def __init__(self, copier: DeviceCopier, held: Mapping[str, Any]) -> None:
+        self._copier, self._held = copier, held
+        self._batches = iter(list(_batches(_sizes(on_devices(held)))))
+        self._arrays: dict[str, Array] = {}
+        self._used: Transfer | None = None
+        self._coming: tuple[list[str], Transfer] | None = None
+
+    def __getitem__(self, name: str) -> Array:
+        held = self._held[name]
+        if isinstance(held, np.ndarray):
+            return held
+        while name not in self._arrays and self._next_batch():
+            pass
+        return self._arrays[name] if name in self._arrays else to_host(held)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def close(self) -> None:
+        """Let all memory be used again."""
+        transfers = [self._used, self._coming[1] if self._coming else None]
+        self._arrays, self._used, self._coming = {}, None, None
+        self._batches = iter(())
+        for transfer in transfers:
+            if transfer is not None:
+                transfer.wait()
+                transfer.release()
+
+    def _next_batch(self) -> bool:
+        """Wait for the next batch and start the one behind it; tell whether there was one."""
+        self._arrays = {}
+        if self._used is not None:
+            self._used.release()
+            self._used = None
+        self._coming = self._coming or self._send()
+        if self._coming is None:
+            return False
+        names, self._used = self._coming
+        self._coming = self._send()
+        self._arrays = dict(zip(names, self._used.wait(), strict=True))
+        return True
+
+    def _send(self) -> tuple[list[str], Transfer] | None:
+        sizes = next(self._batches, None)
+        if sizes is None:
+            return None
+        places = list(place_arrays(sizes, {}).values())
+        values = [self._held[name] for name in sizes]
+        return list(sizes), self._copier.to_host(values, places, memory_for(sizes.values()))
+
+
+def _batches(sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    """Divide arrays into runs of some size, or of one array that is larger."""
+    batch: dict[str, int] = {}
+    for name, size in sizes.items():
+        if batch and sum(batch.values()) + size > _BATCH:
+            yield batch
+            batch = {}
+        batch[name] = size
+    if batch:
+        yield batch
+
+
+def _sizes(held: Mapping[str, Any]) -> dict[str, int]:
+    return {name: size_of(value) for name, value in held.items()}
