@@ -21,7 +21,10 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def to_host(held: Any) -> Array:
     """Return a tensor as a NumPy array: an alias of it if it lies in the host's memory."""
-    return np.asarray(held)
+    try:
+        return np.asarray(held)
+    except ValueError:  # a single number of a dtype that NumPy itself does not know
+        return np.asarray(held.numpy(), held.dtype.as_numpy_dtype)
 
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
@@ -46,7 +49,7 @@ def _held(value: Any) -> Any:
     if isinstance(value, np.ndarray) or is_on_device(value):
         return value
     if hasattr(value, "__array__"):
-        return np.asarray(value)  # convert_to_numpy() would copy
+        return to_host(value)  # convert_to_numpy() would copy
     return np.asarray(keras.ops.convert_to_numpy(value))
 
 

@@ -122,9 +122,8 @@ class Snapshotter:
 
 def state_variables(model: Any) -> dict[str, Any]:
     """Return about the variables that a file of `model` will hold, without a walk over it."""
-    passing = {id(variable) for variable in getattr(model, "metrics_variables", ())}
-    variables = [each for each in model.variables if id(each) not in passing]
-    variables += getattr(getattr(model, "optimizer", None), "variables", ())
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.weights, *getattr(optimizer, "variables", ())]
     return {str(index): variable for index, variable in enumerate(variables)}
 
 

@@ -166,13 +166,14 @@ class StreamedArrays(Mapping[str, Array]):
 
     def close(self) -> None:
         """Let all memory be used again."""
-        transfers = [self._used, self._coming[1] if self._coming else None]
-        self._arrays, self._used, self._coming = {}, None, None
-        self._batches = iter(())
-        for transfer in transfers:
-            if transfer is not None:
-                transfer.wait()
-                transfer.release()
+        used, coming = self._used, self._coming
+        self._arrays, self._used, self._coming, self._batches = {}, None, None, iter(())
+        if used is not None:
+            used.release()
+        if coming is not None:
+            _, transfer = coming
+            transfer.wait()
+            transfer.release()
 
     def _next_batch(self) -> bool:
         """Wait for the next batch and start the one behind it; tell whether there was one."""
