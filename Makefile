@@ -27,25 +27,38 @@ example: setup ## run the help page's example in R: train, save, list, load
 .PHONY: test
 test: lint test-python test-r check ## everything that must pass
 
-.PHONY: lint
-lint: setup ## style and types: ruff, mypy, lintr
+.PHONY: quick
+quick: setup-test ## in under a minute: style, types, and the tests that need no training run
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy --strict python/kerascheckpoint
+	tools/pytest-backends --quick
+
+.PHONY: lint
+lint: setup-test ## style and types: ruff, import contracts, mypy, shellcheck, lintr
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy --strict python/kerascheckpoint
+	$(BIN)/shellcheck -x .ci/run tools/check-package tools/pytest-backends tools/setup tools/site tools/stage tools/system-packages
 	Rscript tools/lint.R
 
 .PHONY: test-python
-test-python: setup ## pytest on every Keras backend there is
+test-python: setup-test ## pytest on every Keras backend there is
 	tools/pytest-backends
 
 .PHONY: test-r
-test-r: setup ## testthat
+test-r: setup-test ## testthat
 	Rscript tools/testthat.R
 
 .PHONY: check
-check: setup ## R CMD build and R CMD check --as-cran
+check: setup-test ## R CMD build and R CMD check --as-cran
 	tools/check-package
+
+.PHONY: coverage
+coverage: setup-test ## which lines the Python tests reach, over all backends
+	tools/pytest-backends --coverage
 
 .PHONY: bench
 bench: ## measure saving against Keras' and Orbax' callbacks
@@ -54,7 +67,7 @@ bench: ## measure saving against Keras' and Orbax' callbacks
 	$(BIN)/python benchmarks/listing.py
 
 .PHONY: faults
-faults: setup ## kill, starve and damage saves, many times over
+faults: setup-test ## kill, starve and damage saves, many times over
 	$(BIN)/python benchmarks/faults.py
 
 .PHONY: document
@@ -62,9 +75,18 @@ document: ## write NAMESPACE and man/ from the R sources
 	tools/setup document
 	Rscript -e 'roxygen2::roxygenise(load_code = "source")'
 
+.PHONY: site
+site: setup-test ## build one site for both languages into build/site/
+	tools/setup site
+	tools/site
+
 .PHONY: setup
-setup: ## install what is missing
+setup: ## install what is missing for the examples
 	@tools/setup
+
+.PHONY: setup-test
+setup-test: ## install what is missing for the tests
+	@tools/setup test
 
 .PHONY: clean
 clean: ## remove all that the commands above made

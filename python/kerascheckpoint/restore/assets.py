@@ -31,9 +31,8 @@ class Assets:
         }
         for name in checkpoint.assets():
             if not any(name.startswith(f"{place}/" if place else "") for place in places):
-                raise CheckpointMismatchError(
-                    f"the file holds the asset {name!r}, which no layer takes"
-                )
+                place = f"assets/{name}"
+                raise CheckpointMismatchError(f"the file holds {place!r}, which no layer takes")
         self._checkpoint, self._owners = checkpoint, places
         self._directory = directory
         self._kept: dict[str, str] = {}  # by place, the folder with what was there before

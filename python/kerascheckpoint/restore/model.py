@@ -87,10 +87,10 @@ def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack)
 
 
 def _random_numbers(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
-    state = (checkpoint.record or {}).get("random")
-    if state is not None:
+    record = checkpoint.record or {}
+    if "random" in record:
         with reporting(checkpoint.path):
-            yield RandomState(model, state)
+            yield RandomState(model, record["random"])
 
 
 def _warn_of_merged_kernels(model: Any) -> None:

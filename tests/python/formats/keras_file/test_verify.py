@@ -65,6 +65,7 @@ def test_every_flipped_bit_of_every_array_is_found(path):
     assert flipped == 8 * sum(array.nbytes for array in ARRAYS.values())
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_damaged_byte_anywhere_else_is_found_or_harms_nobody(path):
     """Between the arrays, too, damage neither changes what is read nor stops the reader.
@@ -81,6 +82,7 @@ def test_a_damaged_byte_anywhere_else_is_found_or_harms_nobody(path):
     assert faults.damage(path, bits) == []
 
 
+@pytest.mark.slow
 @KINDS
 def test_a_file_that_ends_early_is_found(path):
     """Whatever length is left: none, a header, half an array, all but a byte."""
