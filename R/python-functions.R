@@ -1,0 +1,28 @@
+# R functions of the user's that Python calls during training.
+
+# Python passes indices from 0, and None for the batch at an epoch's end.
+save_freq_function <- function(save_freq) {
+  function(epoch, batch, logs) {
+    answer <- run_below_python(
+      save_freq(epoch + 1L, if (!is.null(batch)) batch + 1L, as.list(logs))
+    )
+    if (!checkmate::test_flag(answer)) {
+      rlang::abort(
+        paste0(
+          "`save_freq` must return TRUE or FALSE, not ", describe_value(answer), "."
+        ),
+        call = NULL
+      )
+    }
+    answer
+  }
+}
+
+# Python passes its own description of the file; R gets what verify_checkpoint() returns.
+after_save_function <- function(after_save) {
+  function(info) {
+    checkpoint <- new_checkpoint_list(list(info))
+    run_below_python(after_save(checkpoint))
+    NULL
+  }
+}
