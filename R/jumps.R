@@ -74,8 +74,10 @@ add_warning_class <- function(classes) {
   c(setdiff(classes, "condition"), "warning", "condition")
 }
 
+# nolint start: object_name_linter, object_length_linter.
 #' @export
-conditionMessage.kerascheckpoint_pending_warning <- function(c) { # nolint: object_name_linter.
+conditionMessage.kerascheckpoint_pending_warning <- function(c) {
+  # nolint end
   reticulate::py_to_r(reticulate::import_builtins(convert = FALSE)$str(c))
 }
 

@@ -21,7 +21,7 @@ save_freq_function <- function(save_freq) {
 # Python passes its own description of the file; R gets what verify_checkpoint() returns.
 after_save_function <- function(after_save) {
   function(info) {
-    checkpoint <- new_checkpoint_list(list(info))
+    checkpoint <- single_checkpoint(info)
     run_below_python(after_save(checkpoint))
     NULL
   }

@@ -20,8 +20,9 @@ test_that("every way to leave arrives where it was meant to, and Python stays us
     expect_identical(conditionMessage(warned), "careful")
     told <- tryCatch(call_from_python(function() message("by the way")), message = identity)
     expect_identical(conditionMessage(told), "by the way\n")
-    left <- callCC(function(leave) tryCatch(call_from_python(function() leave("left")),
-                                            error = function(error) "stopped"))
+    left <- callCC(function(leave) {
+      tryCatch(call_from_python(function() leave("left")), error = function(error) "stopped")
+    })
     expect_identical(left, "stopped")
   }
   expect_identical(reticulate::py_eval("1 + 1"), 2L)
