@@ -4,29 +4,28 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 
-from .checkpoint_info import Reason
+from .checkpoint_info import CheckpointInfo
 from .interrupt import InterruptWatch
-from .keras_seam.fit_control import (
-    BATCH_END_NAMES_FIRST,
-    DRAWS_BEFORE_BATCH_BEGINS,
-    is_fitting,
-)
+from .keras_seam.fit_control import is_fitting
 from .notify import Once
-from .policies.planned_save import PlannedSave
+from .policies import arguments
+from .policies.frequency import Moment
+from .policies.save_freq import SaveFreq
+from .training.batch_events import BatchEvents
+from .training.direction import remember_model
 from .training.fit_group import FitGroup
-from .training.resume import end_without_training, enter_first_epoch, resume_run
+from .training.resume import end_without_training, resume_run
 from .training.run import Run
-from .training.save_step import Occasion, SaveStep
+from .training.save_step import SaveStep
 from .training.settings import Argument, Settings
 
 
-class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
+class ModelCheckpoint(BatchEvents):
     """Saves a Keras model or its weights at some frequency, or whenever it is the best so far.
 
     A drop-in for `keras.callbacks.ModelCheckpoint`: the same eight arguments, and standard `.keras`
@@ -84,6 +83,8 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
     resume = Argument()
     save_on_interrupt = Argument()
     on_save_error = Argument()
+    storage_options = Argument()
+    after_save = Argument()
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         save_best_only: bool = False,
         save_weights_only: bool = False,
         mode: str = "auto",
-        save_freq: "str | int | timedelta" = "epoch",
+        save_freq: SaveFreq = "epoch",
         initial_value_threshold: float | None = None,
         *,
         keep_best: int | None = None,
@@ -101,19 +102,22 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         min_delta: float = 0.0,
         save_on_background: bool = False,
         resume: bool = False,
-        save_on_interrupt: bool = False,
-        on_save_error: str = "raise",
+        save_on_interrupt: "bool | Sequence[str]" = False,
+        on_save_error: Literal["raise", "warn"] = "raise",
+        storage_options: dict[str, Any] | None = None,
+        after_save: Callable[[CheckpointInfo], object] | None = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name in Settings.names()}
-        super().__init__()
+        keras.callbacks.Callback.__init__(self)  # Keras' ModelCheckpoint checks by other rules
         self.params: dict[str, Any] | None = None  # Keras before 3.6 leaves it out until fit()
         self._settings = Settings.of(**given)
-        self.last_filepath: str | None = None
+        self._last_filepath: str | None = None
         self._saver = self._settings.new_saver()
         self._interrupt_watch = InterruptWatch()
         self._said_once = Once()
         self._model_of_best: weakref.ref[Any] | None = None
         self._best_tracker = self._settings.new_best_tracker()
+        self._start_hooks()
         self._begin_run()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -127,10 +131,33 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         """Best value of a durable file, or the threshold that the first has to pass."""
         return self._best_tracker.best
 
+    @best.setter
+    def best(self, value: float | None) -> None:
+        self._best_tracker.start_from(arguments.optional_number("best", value))
+
     @property
     def best_filepath(self) -> str | None:
         """The file that holds the best model."""
         return self._best_tracker.best_path
+
+    @property
+    def last_filepath(self) -> str | None:
+        """The file that was written last."""
+        return self._last_filepath
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal ended the last run."""
+        return self._training_run.is_interrupted
+
+    def on_checkpoint_saved(self, info: CheckpointInfo) -> None:
+        """Do something with a file that is durable, on the main thread; a subclass may override it.
+
+        What it raises is treated as a failed save is.
+
+        Args:
+            info: What the file says of itself.
+        """
 
     def wait(self) -> None:
         """Block until every file that was accepted for the background is durable.
@@ -148,9 +175,10 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self.wait()
         self._training_run.group.end_skipping()
         model = self.model
-        if self._model_of_best is None or self._model_of_best() is not model:
-            self._best_tracker = self._settings.new_best_tracker()
-            self._model_of_best = weakref.ref(model)
+        self._take_settings()
+        self._model_of_best = remember_model(
+            self._model_of_best, model, self._best_tracker, self._settings
+        )
         self._begin_run()
         run = self._training_run
         run.in_fit = is_fitting(model, sys._getframe(1))
@@ -159,30 +187,16 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         self._save_step.check_target(model)
         if self.resume:
             resume_run(run, model, self._said_once)
-        if self.save_on_interrupt:
-            self._interrupt_watch.begin(model, in_fit=run.in_fit)
+        self._saver.prepare(model)
+        if run.settings.signals:
+            signals = run.settings.signals
+            self._interrupt_watch.begin(model, in_fit=run.in_fit, signals=signals)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count; in the first epoch of a resumed run, skip what is done."""
         self._begin_event()
+        self._current_epoch = epoch
         self._training_run.progress.begin_epoch(epoch)
-
-    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count, where nothing needs the ends of batches."""
-        self._begin_event()
-        if not self._training_run.needs_batches:
-            is_drawn = DRAWS_BEFORE_BATCH_BEGINS
-            self._training_run.progress.begin_batch(
-                batch, self._training_run.span, is_drawn=is_drawn
-            )
-
-    @property
-    def on_train_batch_end(self) -> Callable[..., None]:
-        """Keras' empty hook unless batches are needed: a defined one makes JAX wait for each."""
-        if self._training_run.needs_batches:
-            return self._after_batch
-        default: Callable[..., None] = super().on_train_batch_end
-        return default
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""
@@ -192,63 +206,53 @@ class ModelCheckpoint(keras.callbacks.Callback):  # type: ignore[misc]
         if run.is_interrupted:
             return
         run.end_epoch(epoch, logs or {})
+        self.epochs_since_last_save += 1
+        moment = Moment(run.progress.step, time.monotonic(), epoch, None, logs or {})
+        due = run.policy.due_at_epoch_end(moment)
         if self._interrupt_watch.requested:
-            self._stop(logs, epoch_done=True)
-        elif run.policy.due_at_epoch_end():
-            self._save("epoch", logs, epoch_done=True)
+            self._stop_training()
+            self._save("interrupt", epoch, None, logs)
+        elif due:
+            self._save("epoch", epoch, None, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Save what is not saved yet, finish every write and leave no trace."""
-        run = self._training_run
+        run, progress = self._training_run, self._training_run.progress
         self._interrupt_watch.end()
         run.group.end_skipping()
         run.group.leave(run)
         end_without_training(run, self.model)
         try:
             self.wait()
-            if not run.is_interrupted and run.policy.due_at_train_end(run.progress.step):
-                self._save("train_end", logs, epoch_done=run.progress.batch == 0)
+            is_over = self._decides_itself or run.is_interrupted
+            if not is_over and run.policy.due_at_train_end(progress.step):
+                batch = progress.batch - 1 if progress.batch else None
+                epoch = progress.epoch if progress.batch else max(progress.epoch, 1) - 1
+                self._save("train_end", epoch, batch, logs)
         finally:
             self.wait()
             self._saver.release_memory()
 
     # The parts of an event ----------------------------------------------------------------------
 
+    def _take_settings(self) -> None:
+        """Let arguments that were set since the last run count from now on."""
+        settings, earlier = self._settings, self._training_run.settings
+        if settings is earlier:
+            return
+        settings.check_together()
+        self._saver = settings.new_saver()
+        self._best_tracker = settings.adapt_best_tracker(self._best_tracker, earlier)
+
     def _begin_run(self) -> None:
-        self._training_run = Run.begin(
-            self._settings, self._best_tracker, (self.params or {}).get("steps")
-        )
+        steps = (self.params or {}).get("steps")
+        self._training_run = Run.begin(self._settings, self._best_tracker, steps)
         self._save_step = SaveStep(
             self._training_run, self._saver, self._said_once, self._note_file
         )
 
-    def _begin_event(self) -> None:
-        """Begin an event: report finished saves; after a resume, the first one is its end."""
-        self._saver.settle()
-        enter_first_epoch(self._training_run, self.model)
-
-    def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._begin_event()
-        run, progress = self._training_run, self._training_run.progress
-        names_first = BATCH_END_NAMES_FIRST and run.in_fit
-        progress.end_batch(batch + run.span - 1 if names_first else batch)
-        if progress.batch <= run.skipped_until or run.is_interrupted:
-            return
-        run.skipped_until = 0
-        due = run.policy.due_at_batch(progress.step, time.monotonic())
-        if self._interrupt_watch.requested:
-            self._stop(logs, epoch_done=False)
-        elif due:
-            self._save(run.policy.reason, logs, epoch_done=False)
-
-    def _stop(self, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
-        """Let `fit` end because of a signal."""
-        self._training_run.is_interrupted = True
-        self.model.stop_training = True
-        self._save("interrupt", logs, epoch_done=epoch_done)
-
-    def _save(self, reason: Reason, logs: Mapping[str, Any] | None, *, epoch_done: bool) -> None:
-        self._save_step.save(Occasion(self.model, reason, logs or {}, epoch_done))
-
-    def _note_file(self, save: PlannedSave) -> None:
-        self.last_filepath = save.path
+    def _note_file(self, info: CheckpointInfo) -> None:
+        self._last_filepath = info.path
+        self.on_checkpoint_saved(info)
+        if self.after_save is not None:
+            self.after_save(info)

@@ -1,17 +1,18 @@
-"""Turn SIGINT and SIGTERM into a wish to stop, for as long as a `fit` runs."""
+"""Turn signals (SIGINT and SIGTERM, or others) into a wish to stop, as long as a `fit` runs."""
 
 import ctypes
 import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
 from .keras_seam.fit_control import is_fitting
 from .notify import warn
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # what `save_on_interrupt=True` means
 _SIGACTION_SIZE = 512  # bytes, more than any system's struct sigaction takes
 
 
@@ -43,6 +44,7 @@ class InterruptWatch:
         self.requested = False
         self.model: Any = None
         self._in_fit = False
+        self._signals: Sequence[int] = SIGNALS
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "InterruptWatch":
         return InterruptWatch()
@@ -50,12 +52,13 @@ class InterruptWatch:
     def __reduce__(self) -> tuple[type["InterruptWatch"], tuple[()]]:
         return InterruptWatch, ()
 
-    def begin(self, model: Any, *, in_fit: bool = True) -> None:
+    def begin(self, model: Any, *, in_fit: bool = True, signals: Sequence[int] = SIGNALS) -> None:
         """Watch for signals; only the main thread can, elsewhere a warning says so.
 
         Args:
             model: The model in training.
             in_fit: Whether `fit` trains it; then the watch ends with it even if it raises.
+            signals: The signals to watch for.
         """
         self.end()
         self.requested = False
@@ -66,19 +69,19 @@ class InterruptWatch:
             )
             return
         self.model = model
-        self._in_fit = in_fit
+        self._in_fit, self._signals = in_fit, signals
         _watches.append(self)
-        if not _earlier:
-            for number in _SIGNALS:
+        for number in signals:
+            if number not in _earlier:
                 _earlier[number] = _Earlier(signal.getsignal(number), _action(number))
                 signal.signal(number, _on_signal)
 
-    def should_stop(self, frame: FrameType | None) -> bool:
+    def should_stop(self, number: int, frame: FrameType | None) -> bool:
         """Tell whether a signal at `frame` is a first one in the training that is watched.
 
         Keras calls no hook when a `fit` raises; a loop of the user's own has to end the watch.
         """
-        if self.requested or self.model is None:
+        if self.requested or self.model is None or number not in self._signals:
             return False
         return not self._in_fit or is_fitting(self.model, frame)
 
@@ -106,7 +109,7 @@ def end_finished() -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    asked = [watch for watch in _watches if watch.should_stop(frame)]
+    asked = [watch for watch in _watches if watch.should_stop(number, frame)]
     for watch in asked:
         watch.requested = True
     if not asked and number in _earlier:

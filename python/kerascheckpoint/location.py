@@ -36,7 +36,10 @@ def absolute(path: "str | os.PathLike[str]") -> str:
 
 def parent(path: str) -> str:
     """Return the directory of an absolute path or URL."""
-    return path.rpartition("/")[0] if is_url(path) else os.path.dirname(path)
+    if not is_url(path):
+        return os.path.dirname(path)
+    scheme, _, rest = path.partition("://")
+    return f"{scheme}://{rest.rpartition('/')[0]}"
 
 
 def join(directory: str, name: str) -> str:

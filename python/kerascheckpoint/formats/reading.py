@@ -4,19 +4,20 @@ from typing import Any
 
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointError
+from ..storage.base import Storage
 from . import forms
 
 
-def read_info(path: str) -> CheckpointInfo:
+def read_info(path: str, storage: Storage | None = None) -> CheckpointInfo:
     """Return what the file at `path` says of itself; its arrays are not read."""
-    with forms.open_checkpoint(path) as checkpoint:
+    with forms.open_checkpoint(path, storage) as checkpoint:
         return checkpoint.info
 
 
-def is_best(path: str) -> bool:
+def is_best(path: str, storage: Storage | None = None) -> bool:
     """Tell whether the file at `path` says that it is the best model of its run."""
     try:
-        return read_info(path).best is True
+        return read_info(path, storage).best is True
     except (CheckpointError, OSError):
         return False
 

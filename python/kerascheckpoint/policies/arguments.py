@@ -3,6 +3,8 @@
 import contextlib
 import math
 import numbers
+import signal
+from collections.abc import Mapping
 from typing import Any
 
 from ..notify import warn
@@ -81,3 +83,44 @@ def mode(value: Any) -> str:
         "Accepted: 'auto', 'min' or 'max'.",
     )
     return "auto"
+
+
+def function(name: str, value: Any) -> Any:
+    """Return a function, or `None`."""
+    if value is None or callable(value):
+        return value
+    raise ValueError(f"{name} must be a function or None. Received: {name}={value!r}.")
+
+
+def mapping(name: str, value: Any) -> dict[str, Any] | None:
+    """Return a dict whose keys are texts, or `None`."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return dict(value)
+    raise ValueError(f"{name} must be a dict with str keys or None. Received: {name}={value!r}.")
+
+
+def signals(name: str, value: Any) -> bool | tuple[str, ...]:
+    """Return a truth value, or the names of signals such as `("SIGTERM", "SIGUSR1")`."""
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, list | tuple) and names:
+        wrong = [each for each in names if not _can_be_caught(each)]
+        if not wrong:
+            return tuple(names)
+        raise ValueError(
+            f"{name} must be True, False or names of signals that can be caught, as in "
+            f"('SIGTERM', 'SIGUSR1'). Received: {name}={value!r}, where {wrong[0]!r} is none."
+        )
+    try:
+        return flag(name, value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be True, False or names of signals, as in ('SIGTERM', 'SIGUSR1'). "
+            f"Received: {name}={value!r}."
+        ) from None
+
+
+def _can_be_caught(name: Any) -> bool:
+    known = isinstance(name, str) and name in signal.Signals.__members__
+    return known and name not in ("SIGKILL", "SIGSTOP")

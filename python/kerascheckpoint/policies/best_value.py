@@ -76,3 +76,16 @@ class BestTracker:
         if value is not None and self.direction is not None:
             self.best = better_of(self.best, value, self.direction)
             self.best_path, self._was_ranked = path, True
+
+    def start_from(self, value: float | None) -> None:
+        """Let the next best model pass this value, whatever was the best so far; `None`: any."""
+        self.best = value
+        if value is None:
+            self.best_path, self._was_ranked = None, False
+
+    def raise_bar(self, threshold: float | None) -> None:
+        """Let the next best model pass a threshold as well as what was the best so far."""
+        if not self._was_ranked:
+            self.best = threshold
+        elif threshold is not None and self.direction is not None:
+            self.best = better_of(self.best, threshold, self.direction)

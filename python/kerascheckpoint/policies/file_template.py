@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointNameError
-from ..file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from ..file_kind import DIRECTORY_SUFFIXES, LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from ..location import absolute, is_url, parent
 from .monitor import as_number
 
 # What every save can fill in; a metric of the same name does not hide these.
@@ -32,25 +33,28 @@ class FileTemplate:
     def parse(cls, filepath: "str | os.PathLike[str]") -> "FileTemplate":
         """Make a template of `filepath` and check its form.
 
-        A relative path is taken from the current directory, now and not at the save.
+        A relative path is taken from the current directory, now and not at the save. A URL stays as
+        it is; a `file://` one becomes the local path that it names.
 
         Raises:
             TypeError: If `filepath` is no path.
-            ValueError: If it is empty, remote or its placeholders are malformed.
+            ValueError: If it is empty or its placeholders are malformed.
         """
-        text = os.fspath(filepath)
+        text = os.fspath(filepath) if isinstance(filepath, str | os.PathLike) else None
         if not isinstance(text, str):
-            raise TypeError(f"filepath must be a str or a path of one, not {text!r}.")
+            raise TypeError(
+                f"filepath must be a str or a path of one. Received: filepath={filepath!r}."
+            )
         if not text or "\0" in text:
             raise ValueError(f"filepath must name a file. Received: filepath={text!r}.")
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", text):
-            raise ValueError(
-                f"filepath must be on a mounted file system. Received: filepath={text!r}. "
-                "Mount the remote storage, or save locally and copy the file."
-            )
         template = cls(_absolute(text))
         template._check_placeholders()
         return template
+
+    @classmethod
+    def of_path(cls, path: str) -> "FileTemplate":
+        """Return the template that stands for one path, braces and all."""
+        return cls(_absolute(_literal(path)))
 
     def _check_placeholders(self) -> None:
         try:
@@ -79,7 +83,7 @@ class FileTemplate:
     @property
     def directory(self) -> str:
         """The directory that all files of this template lie under."""
-        return os.path.dirname(self._fixed_part)
+        return parent(self._fixed_part)
 
     @property
     def only_path(self) -> str | None:
@@ -89,12 +93,12 @@ class FileTemplate:
     @property
     def levels(self) -> int:
         """How many directory levels below `directory` the files lie; 1 if directly in it."""
-        return self.text.count(os.sep) - self.directory.rstrip(os.sep).count(os.sep)
+        return _depth(self.text) - _depth(self.directory)
 
     @property
     def name(self) -> str:
         """The template below its directory, which stays the same if the directory is moved."""
-        return "/".join(self.text.split(os.sep)[-self.levels :])
+        return "/".join(self.text.split("/" if is_url(self.text) else os.sep)[-self.levels :])
 
     @functools.cached_property
     def _fixed_part(self) -> str:
@@ -162,7 +166,7 @@ class FileTemplate:
 
     def aside(self, path: str) -> str:
         """Return the name for a save that must not replace the best model at `path`."""
-        suffix = suffix_of(path)
+        suffix = _suffix_of(path)
         return f"{path.removesuffix(suffix)}.interrupt{suffix}"
 
     def matches(self, path: str) -> bool:
@@ -171,7 +175,7 @@ class FileTemplate:
 
     @functools.cached_property
     def _pattern(self) -> re.Pattern[str]:
-        suffix = suffix_of(self.text)
+        suffix = _suffix_of(self.text)
         parts = []
         for literal, name, spec, _ in string.Formatter().parse(self.text.removesuffix(suffix)):
             parts.append(re.escape(literal))
@@ -190,8 +194,22 @@ def _check_spec(spec: str, samples: tuple[Any, ...]) -> None:
     format(samples[0], spec)
 
 
+def _suffix_of(path: str) -> str:
+    """Return the suffix of a file or of a checkpoint that is a directory."""
+    return next((each for each in DIRECTORY_SUFFIXES if path.endswith(each)), suffix_of(path))
+
+
+def _depth(path: str) -> int:
+    """Return how many names a path or URL has below its root."""
+    if is_url(path):
+        return len([name for name in path.partition("://")[2].split("/") if name])
+    return path.rstrip(os.sep).count(os.sep)
+
+
 def _absolute(text: str) -> str:
     """Make a template absolute; braces in what is put in front of it are no placeholders."""
+    if is_url(text):
+        return absolute(text)
     home = re.match(r"~[^/\\]*", text)
     if home is not None:
         return os.path.normpath(_literal(os.path.expanduser(home.group())) + text[home.end() :])
@@ -205,7 +223,12 @@ def _literal(path: str) -> str:
 
 
 def check_suffix(template: FileTemplate, weights_only: bool) -> None:
-    """Raise a ValueError unless the template's suffix fits what is saved."""
+    """Raise a ValueError unless the template's suffix fits what is saved.
+
+    A directory of Orbax' may hold either.
+    """
+    if template.text.endswith(DIRECTORY_SUFFIXES):
+        return
     if weights_only and not template.is_weights_only:
         raise ValueError(
             "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must "

@@ -1,14 +1,30 @@
 """When to save: one small policy for each form of `save_freq`. They answer; somebody else acts."""
 
 import dataclasses
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..checkpoint_info import Reason
-from .arguments import as_whole
 from .planned_save import PlannedSave
 
-ACCEPTED = '"epoch", a whole number of batches (1 or more) or a positive datetime.timedelta'
+
+@dataclasses.dataclass(frozen=True)
+class Moment:
+    """The end of a batch or of an epoch.
+
+    Attributes:
+        step: Batches done in all.
+        now: Seconds of a monotonic clock.
+        epoch: Index of the epoch, from 0.
+        batch: Index of the batch in its epoch, from 0; `None` at the end of an epoch.
+        logs: The metrics.
+    """
+
+    step: int
+    now: float
+    epoch: int = 0
+    batch: int | None = None
+    logs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -26,11 +42,11 @@ class SavePolicy:
     def start(self, step: int, now: float) -> None:
         """A run begins after `step` batches, at `now` seconds of a monotonic clock."""
 
-    def due_at_batch(self, step: int, now: float) -> bool:
-        """Tell whether to save now that `step` batches are done in all."""
+    def due_at_batch(self, moment: Moment) -> bool:
+        """Tell whether to save at the end of a batch."""
         return False
 
-    def due_at_epoch_end(self) -> bool:
+    def due_at_epoch_end(self, moment: Moment) -> bool:
         """Tell whether to save at the end of an epoch."""
         return False
 
@@ -38,8 +54,16 @@ class SavePolicy:
         """Tell whether training ends with something that is not saved yet."""
         return False
 
+    @property
+    def reason_at_batch(self) -> Reason:
+        """What a checkpoint at a batch's end says made the callback save."""
+        return "batch" if self.reason == "epoch" else self.reason
+
     def begin(self, save: PlannedSave) -> None:
         """A save has begun."""
+
+    def stalled(self, began: float, ended: float) -> None:
+        """Training stood still for a save, from one time of the monotonic clock to another."""
 
     def commit(self, save: PlannedSave) -> None:
         """The file of a save is durable."""
@@ -47,18 +71,22 @@ class SavePolicy:
     def abort(self, save: PlannedSave) -> None:
         """The file of a save could not be written."""
 
+    def report(self) -> dict[str, float] | None:
+        """Return what was measured, for the record and the messages; `None` if nothing was."""
+        return None
+
 
 @dataclasses.dataclass
 class EveryEpoch(SavePolicy):
     """Save after each epoch's validation."""
 
-    def due_at_epoch_end(self) -> bool:
+    def due_at_epoch_end(self, moment: Moment) -> bool:
         """Always."""
         return True
 
 
 @dataclasses.dataclass
-class _BetweenEpochs(SavePolicy):
+class BetweenEpochs(SavePolicy):
     """Save at the ends of batches, and at the end of training what is not saved by then."""
 
     needs_batches = True
@@ -74,7 +102,7 @@ class _BetweenEpochs(SavePolicy):
 
 
 @dataclasses.dataclass
-class EveryBatches(_BetweenEpochs):
+class EveryBatches(BetweenEpochs):
     """Save at the first chance at or after each multiple of `count` batches of the whole run."""
 
     count: int
@@ -85,17 +113,17 @@ class EveryBatches(_BetweenEpochs):
         """Count on from `step`."""
         self._seen = self._saved = step
 
-    def due_at_batch(self, step: int, now: float) -> bool:
+    def due_at_batch(self, moment: Moment) -> bool:
         """Tell whether a multiple was passed since the last call."""
-        due = step // self.count > self._seen // self.count
-        self._seen = step
+        due = moment.step // self.count > self._seen // self.count
+        self._seen = moment.step
         if due:
-            self._saved = step
+            self._saved = moment.step
         return due
 
 
 @dataclasses.dataclass
-class EveryInterval(_BetweenEpochs):
+class EveryInterval(BetweenEpochs):
     """Save at the first batch end after `seconds` have passed since the last save began."""
 
     seconds: float
@@ -106,25 +134,35 @@ class EveryInterval(_BetweenEpochs):
         """Begin the first interval."""
         self._since, self._saved = now, step
 
-    def due_at_batch(self, step: int, now: float) -> bool:
+    def due_at_batch(self, moment: Moment) -> bool:
         """Tell whether the interval is over, and begin the next."""
-        if now - self._since < self.seconds:
+        if moment.now - self._since < self.seconds:
             return False
-        self._since, self._saved = now, step
+        self._since, self._saved = moment.now, moment.step
         return True
 
 
-def from_save_freq(save_freq: Any) -> SavePolicy:
-    """Return the policy that `save_freq` asks for.
+@dataclasses.dataclass
+class WhenAsked(SavePolicy):
+    """Save whenever a function of the user's says so, at the end of a batch or of an epoch."""
 
-    Raises:
-        ValueError: If `save_freq` is none of the accepted forms.
-    """
-    if isinstance(save_freq, str) and save_freq == "epoch":
-        return EveryEpoch()
-    if isinstance(save_freq, timedelta) and save_freq > timedelta(0):
-        return EveryInterval(save_freq.total_seconds())
-    count = as_whole(save_freq)
-    if count is not None and count >= 1:
-        return EveryBatches(count)
-    raise ValueError(f"Unrecognized save_freq: {save_freq!r}. Expected {ACCEPTED}.")
+    function: Callable[[int, int | None, Mapping[str, Any]], bool]
+    needs_batches = True
+    reason: Reason = dataclasses.field(default="batch", init=False)
+
+    def due_at_batch(self, moment: Moment) -> bool:
+        """Ask the function."""
+        return self._ask(moment)
+
+    def due_at_epoch_end(self, moment: Moment) -> bool:
+        """Ask the function, with `None` for the batch."""
+        return self._ask(moment)
+
+    def _ask(self, moment: Moment) -> bool:
+        answer = self.function(moment.epoch, moment.batch, dict(moment.logs))
+        if type(answer).__name__ in ("bool", "bool_"):
+            return bool(answer)
+        raise TypeError(
+            "the function given as save_freq must return True or False. "
+            f"It returned {answer!r} for epoch {moment.epoch}, batch {moment.batch}."
+        )

@@ -12,11 +12,13 @@ class PlannedSave:
         path: Where the file goes.
         value: The monitored value, `None` if there is none.
         is_best: Whether the model is the best so far; `None` if that cannot be known.
+        saved_at: The time that the file's record will say.
     """
 
     path: str
     value: float | None = None
     is_best: bool | None = None
+    saved_at: str | None = None
 
 
 class Participant(Protocol):

@@ -9,10 +9,17 @@ from .monitor import Direction
 
 @dataclasses.dataclass(frozen=True)
 class KeptFile:
-    """A durable file of this run: its path and the value it is ranked by, if it has one."""
+    """A durable file of this run.
+
+    Attributes:
+        path: Where it is.
+        value: The value it is ranked by, if it has one.
+        saved_at: The time in its record, which tells it from any file that takes its place.
+    """
 
     path: str
     value: float | None
+    saved_at: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

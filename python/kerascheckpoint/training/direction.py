@@ -1,9 +1,10 @@
-"""Settle whether less or more of the monitored metric is better."""
+"""What the best value stands for: its direction, and whose it is."""
 
+import weakref
 from typing import Any
 
 from ..keras_seam.metrics import metric_direction
-from ..notify import Once
+from ..notify import Once, warn
 from ..policies.best_value import BestTracker
 from ..policies.monitor import direction_of_name
 from .settings import Settings
@@ -35,3 +36,24 @@ def settle_direction(
             f"mode='auto' does not know whether less or more of {settings.monitor!r} is better "
             "and assumes that lower is better. Pass mode='min' or mode='max' to settle it.",
         )
+
+
+def remember_model(
+    before: "weakref.ref[Any] | None", model: Any, best: BestTracker, settings: Settings
+) -> "weakref.ref[Any]":
+    """Say so once if a model has to beat the best value of another; return a reference to it.
+
+    Args:
+        before: The model of the last run, if there was one.
+        model: The model of this run.
+        best: The best value so far.
+        settings: The callback's arguments.
+    """
+    is_other = before is not None and before() is not model
+    if is_other and settings.save_best_only and best.ranked_best is not None:
+        warn(
+            f"this callback has trained another model before: {model.name!r} is saved only if it "
+            f"is better than that one's {settings.monitor}, {best.ranked_best:g}. To start anew, "
+            "set best=None, or use a new callback."
+        )
+    return weakref.ref(model)

@@ -42,7 +42,7 @@ class EarlierRun:
             best.restore(*self.best(settings.monitor, best.direction, settings.min_delta))
         run.add_lineage(self.record["runs"])
         kept = self.kept_files(settings.monitor, settings.template.name)
-        run.files = RunFiles(settings.retention, best, kept)
+        run.files = RunFiles(settings.retention, best, settings.storage, kept)
 
     def discard_damaged(self, monitor: str, direction: Direction, count: int) -> None:
         """Read the `count` best files as a whole; leave the damaged ones out, with a warning."""
@@ -91,7 +91,7 @@ class EarlierRun:
             fields = reading.read_record(info.path) or {}
             own_run = (fields.get("runs") or [None])[-1]
             if fields.get("template") == template and own_run in runs:
-                files.append(KeptFile(info.path, _ranked_value(info, monitor)))
+                files.append(KeptFile(info.path, _ranked_value(info, monitor), fields["saved_at"]))
         return files
 
 

@@ -1,6 +1,7 @@
 """What a callback says of its work with `verbose=1`."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from ..checkpoint_info import CheckpointInfo
 from ..keras_seam.metrics import print_message
@@ -29,6 +30,14 @@ class Messages:
     def not_better(self, epoch: int, monitor: str, value_to_beat: float | None) -> None:
         """A model is not saved because it is no better than the ones before."""
         self._say(f"\nEpoch {epoch}: {monitor} did not improve from {_number(value_to_beat)}")
+
+    def measured(self, budget: Mapping[str, float] | None) -> None:
+        """What saves cost was measured, and how far apart that puts them."""
+        if budget is not None and "interval" in budget:
+            self._say(
+                f"A save costs {budget['cost']:.3g} s: one every {budget['interval']:.3g} s stays "
+                f"within {100 * budget['share']:.3g}% of the training time"
+            )
 
     def finished(self, epoch: int, save: PlannedSave) -> None:
         """A file is durable."""

@@ -6,14 +6,15 @@ from typing import Any
 
 from ..notify import warn
 from ..policies.file_template import FileTemplate
-from ..storage.places import storage_for
+from ..storage.base import Storage
 
 
-def check_target(template: FileTemplate, model_size: int) -> None:
+def check_target(template: FileTemplate, storage: Storage, model_size: int) -> None:
     """Check that files of `template` can be written, and clear up after killed runs.
 
     Args:
         template: Where files will go.
+        storage: The place that it belongs to.
         model_size: Bytes that one file takes, about.
 
     Raises:
@@ -21,7 +22,6 @@ def check_target(template: FileTemplate, model_size: int) -> None:
             where the file should go.
     """
     directory = template.directory
-    storage = storage_for(directory)
     free = storage.prepare(directory, template.levels, template.only_path)
     if free is not None and free < model_size:
         warn(

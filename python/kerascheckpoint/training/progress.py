@@ -27,6 +27,11 @@ class Progress:
         """Batches done in all."""
         return self._before_epoch + self.batch
 
+    @property
+    def is_at_end(self) -> bool:
+        """Whether no batch of the epoch is left, as far as that is known."""
+        return self.epoch_steps is None or max(self.batch, self._begun) >= self.epoch_steps
+
     @classmethod
     def after(cls, epoch: int, batch: int, step: int) -> "Progress":
         """Continue from a checkpoint; the batches of its unfinished epoch come by once more."""
@@ -53,7 +58,7 @@ class Progress:
             done = min(done, self.epoch_steps)
         if done <= self.batch:  # the index starts again: an epoch that nobody announced
             self._close_epoch()
-        self.batch = done
+        self.batch, self._begun = done, 0
 
     def end_epoch(self, epoch: int) -> None:
         """Epoch `epoch` is complete."""

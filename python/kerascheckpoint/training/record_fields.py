@@ -23,10 +23,9 @@ def fields(
     *,
     reason: Reason,
     epoch_done: bool,
-    ranked: Mapping[str, Any],
     template: str,
 ) -> dict[str, Any]:
-    """Return the fields of a record for a save right now.
+    """Return the fields of a record for a save right now, but those of the monitored metric.
 
     Args:
         model: The model in training.
@@ -34,7 +33,6 @@ def fields(
         logs: The metrics.
         reason: What made the callback save.
         epoch_done: Whether the save is at an epoch's end.
-        ranked: The fields of the monitored metric.
         template: The template of the file's name, below its directory.
     """
     progress = run.progress
@@ -44,7 +42,6 @@ def fields(
         "step": progress.step,
         "epoch_steps": progress.epoch_steps,
         "metrics": scalar_logs(logs),
-        **ranked,
         "reason": reason,
         "saved_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         "keras_version": keras.__version__,
@@ -59,4 +56,11 @@ def fields(
         "compiled": compiled(model),
         "optimizer": optimizer_name(model),
         "build_config": build_config(model),
+        "budget": run.policy.report(),
+        **run.held,
     }
+
+
+def hold(model: Any) -> dict[str, Any]:
+    """Return the fields that a validation changes, for a save that comes in the midst of it."""
+    return {"random": random_state.capture(model), "metric_state": metric_state(model)}

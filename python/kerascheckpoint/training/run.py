@@ -35,6 +35,7 @@ class Run:
         is_checked: Whether the target was checked.
         is_interrupted: Whether a signal has ended it.
         writes: Whether this process is the one that writes; `None` if nobody has asked yet.
+        held: Fields of the record as they were before a validation that is running.
     """
 
     settings: Settings
@@ -52,6 +53,7 @@ class Run:
     is_checked: bool = False
     is_interrupted: bool = False
     writes: bool | None = None
+    held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def begin(cls, settings: Settings, best: BestTracker, epoch_steps: int | None) -> "Run":
@@ -64,14 +66,32 @@ class Run:
         """
         policy = settings.new_policy()
         policy.start(0, time.monotonic())
-        run = cls(settings, best, policy, RunFiles(settings.retention, best))
+        files = RunFiles(settings.retention, best, settings.storage)
+        run = cls(settings, best, policy, files)
         run.progress.epoch_steps = epoch_steps
         return run
 
     @property
     def needs_batches(self) -> bool:
         """Whether the end of every batch must be known."""
-        return self.policy.needs_batches or self.settings.save_on_interrupt or not self.in_fit
+        return bool(self.policy.needs_batches or self.settings.signals or not self.in_fit)
+
+    def catch_up(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> None:
+        """Count what a subclass has not reported before it saves by itself.
+
+        Args:
+            epoch: Index of the epoch.
+            batch: Index of its last batch that is done; `None` at the end of the epoch.
+            logs: The metrics.
+        """
+        progress = self.progress
+        if progress.epoch != epoch:
+            return
+        if batch is not None:
+            if progress.batch <= batch:
+                progress.end_batch(batch)
+        elif progress.is_at_end:
+            self.end_epoch(epoch, logs)
 
     def continue_from(self, record: Mapping[str, Any]) -> None:
         """Go on where the run that wrote `record` was."""

@@ -1,32 +1,41 @@
 """The durable files of a run, and the deletion of those that are not to be kept."""
 
-import os
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
+from ..errors import CheckpointError
+from ..file_kind import LEGACY_SUFFIX, WEIGHTS_SUFFIX
+from ..formats.forms import open_checkpoint
 from ..notify import warn
 from ..policies.best_value import BestTracker
 from ..policies.planned_save import PlannedSave
 from ..policies.retention import KeptFile, Retention
+from ..storage.base import Storage
 
 
 class RunFiles:
     """Knows the files that this run (or one it continues) wrote, oldest first."""
 
     def __init__(
-        self, retention: Retention, best: BestTracker, files: Iterable[KeptFile] = ()
+        self,
+        retention: Retention,
+        best: BestTracker,
+        storage: Storage,
+        files: Iterable[KeptFile] = (),
     ) -> None:
         """Start with the files of the runs before.
 
         Args:
             retention: Which files to keep.
             best: The best so far, which hears of each save before this object does.
+            storage: The place of the files.
             files: Durable files, oldest first.
         """
         self._retention = retention
         self._best = best
+        self._storage = storage
         self._files = list(files)
-        self._written = {file.path: _identity(file.path) for file in self._files}
         self._on_their_way: list[str] = []
+        self._identities: dict[str, Hashable] = {}  # of files that carry no record
 
     def begin(self, save: PlannedSave) -> None:
         """Let no file of this name be deleted until it is known what came of the save."""
@@ -40,29 +49,30 @@ class RunFiles:
         """Take in a file that is durable; delete the files that are no longer kept."""
         self._on_their_way.remove(save.path)
         self._files = [earlier for earlier in self._files if earlier.path != save.path]
-        self._files.append(KeptFile(save.path, save.value))
-        self._written[save.path] = _identity(save.path)
+        self._files.append(KeptFile(save.path, save.value, save.saved_at))
+        if save.path.endswith(LEGACY_SUFFIX) and not save.path.endswith(WEIGHTS_SUFFIX):
+            self._identities[save.path] = self._storage.status(save.path).identity
         best = self._best
         for file in self._retention.to_delete(self._files, best.direction, best.best_path):
             if file.path not in self._on_their_way:
                 self._files.remove(file)
-                self._delete(file.path)
+                self._delete(file)
 
-    def _delete(self, path: str) -> None:
-        written = self._written.pop(path)
+    def _delete(self, file: KeptFile) -> None:
         try:
-            if _identity(path) == written or not os.path.isfile(path):
-                os.unlink(path)  # else somebody has put another file there
-        except FileNotFoundError:
-            pass
-        except OSError as error:
+            if self._storage.exists(file.path) and self._is_ours(file):
+                self._storage.delete(file.path)
+        except (CheckpointError, OSError) as error:
             warn(f"an old checkpoint could not be deleted: {error}")
 
+    def _is_ours(self, file: KeptFile) -> bool:
+        """Tell by its record whether a file is the one that was saved under its name.
 
-def _identity(path: str) -> tuple[int, int, int] | None:
-    """Return what tells a file from any other that takes its place, `None` if there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns
+        Another run may have put a file of its own there at any time. A file in Keras' legacy format
+        has no record; it is told by what the file system knows of it.
+        """
+        if file.path in self._identities:
+            return self._identities.pop(file.path) == self._storage.status(file.path).identity
+        with open_checkpoint(file.path, self._storage) as checkpoint:
+            fields = checkpoint.record or {}
+        return file.saved_at is not None and fields.get("saved_at") == file.saved_at

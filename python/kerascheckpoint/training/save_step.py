@@ -1,14 +1,17 @@
 """One save, from its decision to a durable file."""
 
 import dataclasses
+import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from typing import Any
 
 from ..backends.processes import is_first_process
-from ..checkpoint_info import Reason
-from ..errors import CheckpointNameError
+from ..checkpoint_info import CheckpointInfo, Reason
+from ..errors import CheckpointNameError, was_published
 from ..formats import reading
+from ..formats.record import SCHEMA
 from ..notify import Once, warn
 from ..policies import monitor, save_decision
 from ..policies.monitor import MonitoredValue
@@ -27,6 +30,7 @@ class PendingSave:
     Attributes:
         plan: What was decided.
         is_open: Whether its end is still to come.
+        is_committed: Whether it ended with a durable file.
     """
 
     def __init__(self, plan: PlannedSave, participants: Sequence[Participant]) -> None:
@@ -38,6 +42,7 @@ class PendingSave:
         """
         self.plan = plan
         self.is_open = True
+        self.is_committed = False
         self._participants = participants
         for participant in participants:
             participant.begin(plan)
@@ -45,6 +50,7 @@ class PendingSave:
     def commit(self) -> None:
         """The file is durable."""
         self._end()
+        self.is_committed = True
         for participant in self._participants:
             participant.commit(self.plan)
 
@@ -86,7 +92,7 @@ class SaveStep:
     """Decides on the saves of one run, and carries them out."""
 
     def __init__(
-        self, run: Run, saver: Saver, once: Once, on_durable: Callable[[PlannedSave], None]
+        self, run: Run, saver: Saver, once: Once, on_durable: Callable[[CheckpointInfo], None]
     ) -> None:
         """Make it.
 
@@ -94,7 +100,7 @@ class SaveStep:
             run: The run.
             saver: Writes the files.
             once: Says each warning once.
-            on_durable: Called with each save whose file is durable.
+            on_durable: Called with what each durable file says of itself.
         """
         self._run = run
         self._saver = saver
@@ -102,15 +108,13 @@ class SaveStep:
         self._on_durable = on_durable
         self._messages = Messages(run.settings.verbose)
 
-    def save(self, occasion: Occasion) -> None:
-        """Decide, and save if that is the answer."""
-        path = self.path(occasion)
-        decision = self.decide(occasion, path)
-        if decision.save:
-            self.write(occasion, path, decision)
-
-    def path(self, occasion: Occasion) -> str:
+    def path(self, occasion: Occasion, epoch: int, batch: int | None) -> str:
         """Return the path that the template gives to the save.
+
+        Args:
+            occasion: What makes it due.
+            epoch: Index of the epoch, from 0.
+            batch: Index of the batch in it, from 0; `None` at the end of an epoch.
 
         Raises:
             CheckpointNameError: If a placeholder has no value.
@@ -121,6 +125,7 @@ class SaveStep:
                 f"nan {name}", f"{name} has no value at this save: its place in the name gets nan."
             )
         counters = self._run.progress.counters(epoch_done=occasion.epoch_done)
+        counters |= {"epoch": epoch + 1} | ({} if batch is None else {"batch": batch + 1})
         try:
             return template.fill(counters, logs)
         except CheckpointNameError:
@@ -131,6 +136,14 @@ class SaveStep:
 
     def decide(self, occasion: Occasion, path: str) -> Decision:
         """Decide whether to save at `path`; say why not."""
+        decision = self.judge(occasion, path)
+        if not decision.save and decision.value is not None and math.isfinite(decision.value):
+            settings, to_beat = self._run.settings, self._run.best.value_to_beat
+            self._messages.not_better(self._shown_epoch(occasion), settings.monitor, to_beat)
+        return decision
+
+    def judge(self, occasion: Occasion, path: str) -> Decision:
+        """Decide whether to save at `path`, without a message."""
         settings, best = self._run.settings, self._run.best
         if occasion.is_cut_short:
             monitored = MonitoredValue(None, "absent")
@@ -145,13 +158,8 @@ class SaveStep:
             "must_save": occasion.reason == "interrupt",
         }
         asks = save_decision.depends_on_target(monitored, **rules)
-        holds_best = asks and reading.is_best(path)
-        decision = save_decision.decide(monitored, best, holds_best=holds_best, **rules)
-        if not decision.save and monitored.problem is None:
-            self._messages.not_better(
-                self._shown_epoch(occasion), settings.monitor, best.value_to_beat
-            )
-        return decision
+        holds_best = asks and reading.is_best(path, settings.storage)
+        return save_decision.decide(monitored, best, holds_best=holds_best, **rules)
 
     def write(self, occasion: Occasion, path: str, decision: Decision) -> None:
         """Save the model as it is now.
@@ -159,25 +167,26 @@ class SaveStep:
         Raises:
             CheckpointWriteError: If it cannot be written, with `on_save_error="raise"`.
         """
-        run, settings, shown = self._run, self._run.settings, self._shown_epoch(occasion)
+        run, settings = self._run, self._run.settings
         if not self._is_writer(occasion.model):
             return
+        began = time.monotonic()
         path = settings.template.aside(path) if decision.aside else path
-        plan = PlannedSave(path, decision.value, decision.is_best)
-        if plan.is_best and settings.save_best_only:
-            self._messages.saving_better(shown, plan, settings.monitor, run.best.value_to_beat)
-        else:
-            self._messages.saving(shown, plan)
         fields = record_fields.fields(
             occasion.model,
             run,
             occasion.logs,
             reason=occasion.reason,
             epoch_done=occasion.epoch_done,
-            ranked=save_decision.fields(plan, run.best, settings.monitor),
             template=settings.template.name,
         )
-        self._carry_out(PendingSave(plan, (run.best, run.policy, run.files)), occasion, fields)
+        plan = PlannedSave(path, decision.value, decision.is_best, fields["saved_at"])
+        fields |= save_decision.fields(plan, run.best, settings.monitor)
+        self._announce(occasion, plan)
+        try:
+            self._carry_out(PendingSave(plan, (run.best, run.policy, run.files)), occasion, fields)
+        finally:
+            run.policy.stalled(began, time.monotonic())
 
     def check_target(self, model: Any) -> None:
         """Check that this process can write files, if it is the one that writes.
@@ -187,9 +196,18 @@ class SaveStep:
         """
         if self._is_writer(model):
             self._run.is_checked = True
-            preflight.check_target(self._run.settings.template, preflight.state_size(model))
+            settings = self._run.settings
+            preflight.check_target(settings.template, settings.storage, preflight.state_size(model))
             self._run.group.warn_of_shared_path(self._run)
-            self._saver.prepare(model)
+
+    def _announce(self, occasion: Occasion, plan: PlannedSave) -> None:
+        run, shown = self._run, self._shown_epoch(occasion)
+        if plan.is_best and run.settings.save_best_only:
+            monitor, to_beat = run.settings.monitor, run.best.value_to_beat
+            self._messages.saving_better(shown, plan, monitor, to_beat)
+        else:
+            self._messages.saving(shown, plan)
+        self._messages.measured(run.policy.report())
 
     def _carry_out(
         self, pending: PendingSave, occasion: Occasion, fields: Mapping[str, Any]
@@ -197,7 +215,7 @@ class SaveStep:
         shown = self._shown_epoch(occasion)
 
         def report(error: BaseException | None) -> None:
-            self._end(pending, error, shown)
+            self._end(pending, error, shown, fields)
 
         try:
             if not self._run.is_checked:  # a loop of the user's own has not said that it begins
@@ -208,17 +226,43 @@ class SaveStep:
                 raise
             report(error)
 
-    def _end(self, pending: PendingSave, error: BaseException | None, shown: int) -> None:
-        """Let what is decided follow the disk: only a durable file counts."""
-        if error is None:
+    def _end(
+        self,
+        pending: PendingSave,
+        error: BaseException | None,
+        shown: int,
+        fields: Mapping[str, Any],
+    ) -> None:
+        """Let what is decided follow the disk: only a file that stands there counts."""
+        if error is None or was_published(error):
             pending.commit()
-            self._on_durable(pending.plan)
             self._messages.finished(shown, pending.plan)
+            try:
+                self._on_durable(self._info(pending.plan, fields))
+            except Exception as raised:
+                error = error or raised
+        else:
+            pending.abort()
+        if error is None:
             return
-        pending.abort()
         if self._run.settings.on_save_error == "raise" or not isinstance(error, Exception):
             raise error
-        warn(f"training goes on without this checkpoint: {error}")
+        if pending.is_committed:
+            warn(
+                f"training goes on although the save of {pending.plan.path!r} met an error: {error}"
+            )
+        else:
+            warn(f"training goes on without this checkpoint: {error}")
+
+    def _info(self, plan: PlannedSave, fields: Mapping[str, Any]) -> CheckpointInfo:
+        """Return what the durable file says of itself, without reading it."""
+        settings = self._run.settings
+        size = settings.storage.status(plan.path).size
+        record = dict(fields) | {"schema": SCHEMA}
+        weights_only = settings.save_weights_only
+        return CheckpointInfo.from_record(
+            record, path=plan.path, size=size, weights_only=weights_only
+        )
 
     def _is_writer(self, model: Any) -> bool:
         """Tell whether this process is the one of a distributed training that writes."""

@@ -3,15 +3,22 @@
 import dataclasses
 import functools
 import os
+import signal
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
-from ..policies import arguments, frequency, monitor
+from ..checkpoint_info import CheckpointInfo
+from ..file_kind import DIRECTORY_SUFFIXES
+from ..interrupt import SIGNALS
+from ..policies import arguments, monitor
 from ..policies.best_value import BestTracker
 from ..policies.file_template import FileTemplate, check_suffix
+from ..policies.frequency import SavePolicy
 from ..policies.retention import Retention
+from ..policies.save_freq import SaveFreq, from_save_freq
 from ..saving import Saver
+from ..storage.base import Storage
+from ..storage.places import storage_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +31,17 @@ class Settings:
     save_best_only: bool
     save_weights_only: bool
     mode: str
-    save_freq: "str | int | timedelta"
+    save_freq: SaveFreq
     initial_value_threshold: float | None
     keep_best: int | None
     keep_last: int | None
     min_delta: float
     save_on_background: bool
     resume: bool
-    save_on_interrupt: bool
+    save_on_interrupt: bool | tuple[str, ...]
     on_save_error: str
+    storage_options: dict[str, Any] | None
+    after_save: Callable[[CheckpointInfo], object] | None
 
     @classmethod
     def names(cls) -> frozenset[str]:
@@ -62,11 +71,14 @@ class Settings:
         """Check that the arguments go together.
 
         Raises:
-            ValueError: If the suffix of `filepath` does not fit what is saved.
+            ValueError: If the suffix of `filepath` does not fit what is saved, or
+                `storage_options` is given for a local path.
+            ImportError: If the package that serves the URL is missing.
             IsADirectoryError: If `filepath` is a directory.
         """
         check_suffix(self.template, self.save_weights_only)
-        if self.template.only_path is not None and os.path.isdir(self.template.only_path):
+        path = self.template.only_path or ""
+        if self.storage.is_local and os.path.isdir(path) and not path.endswith(DIRECTORY_SUFFIXES):
             raise IsADirectoryError(
                 "Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an "
                 f"existing directory: {self.filepath}"
@@ -81,6 +93,18 @@ class Settings:
     def template(self) -> FileTemplate:
         """The template of the files' names."""
         return FileTemplate(self.filepath)
+
+    @functools.cached_property
+    def storage(self) -> Storage:
+        """The place of the files."""
+        return storage_for(self.template.directory, self.storage_options)
+
+    @property
+    def signals(self) -> tuple[int, ...]:
+        """The signals that end training with a checkpoint."""
+        if isinstance(self.save_on_interrupt, tuple):
+            return tuple(signal.Signals[name] for name in self.save_on_interrupt)
+        return SIGNALS if self.save_on_interrupt else ()
 
     @property
     def needs_ranking(self) -> bool:
@@ -97,13 +121,26 @@ class Settings:
         direction = monitor.direction_of_mode(self.mode)
         return BestTracker(direction, self.min_delta, self.initial_value_threshold)
 
+    def adapt_best_tracker(self, tracker: BestTracker, earlier: "Settings") -> BestTracker:
+        """Return the tracker for these settings after a run with others; its best stays.
+
+        The best value of another metric, or in another direction, says nothing.
+        """
+        if (self.monitor, self.mode) != (earlier.monitor, earlier.mode):
+            return self.new_best_tracker()
+        tracker.min_delta = self.min_delta
+        if self.initial_value_threshold != earlier.initial_value_threshold:
+            tracker.raise_bar(self.initial_value_threshold)
+        return tracker
+
     def new_saver(self) -> Saver:
         """Return what writes the files."""
-        return Saver(on_background=self.save_on_background, root=self.template.directory)
+        root = self.template.directory
+        return Saver(on_background=self.save_on_background, root=root, storage=self.storage)
 
-    def new_policy(self) -> frequency.SavePolicy:
+    def new_policy(self) -> SavePolicy:
         """Return the policy that `save_freq` asks for."""
-        return frequency.from_save_freq(self.save_freq)
+        return from_save_freq(self.save_freq)
 
     def __str__(self) -> str:
         return (
@@ -126,7 +163,7 @@ class Argument:
 
 
 def _save_freq(name: str, value: Any) -> Any:
-    frequency.from_save_freq(value)
+    from_save_freq(value)
     return value
 
 
@@ -146,6 +183,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "min_delta": lambda name, value: arguments.number(name, value, 0.0),
     "save_on_background": arguments.flag,
     "resume": arguments.flag,
-    "save_on_interrupt": arguments.flag,
+    "save_on_interrupt": arguments.signals,
     "on_save_error": lambda name, value: arguments.choice(name, value, ("raise", "warn")),
+    "storage_options": arguments.mapping,
+    "after_save": arguments.function,
 }

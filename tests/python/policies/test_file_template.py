@@ -91,15 +91,43 @@ def test_a_malformed_template_is_refused_at_once(text):
         FileTemplate.parse(text)
 
 
-@pytest.mark.parametrize("text", ["", "a\0b.keras", "gs://bucket/m.keras", "s3://b/m.keras"])
-def test_what_names_no_local_file_is_refused_in_words(text):
+@pytest.mark.parametrize("text", ["", "a\0b.keras"])
+def test_what_names_no_file_is_refused_in_words(text):
     with pytest.raises(ValueError, match="filepath must"):
         FileTemplate.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "directory", "levels", "name"),
+    [
+        ("s3://bucket/run/{epoch}.keras", "s3://bucket/run", 1, "{epoch}.keras"),
+        ("s3://bucket/run/{epoch}/m.keras", "s3://bucket/run", 2, "{epoch}/m.keras"),
+        ("gs://bucket/{epoch}.keras", "gs://bucket", 1, "{epoch}.keras"),
+        ("memory://m.keras", "memory://", 1, "m.keras"),
+        ("simplecache::s3://bucket/a/{epoch}.keras", "simplecache::s3://bucket/a", 1, None),
+        ("file:///run/{epoch}.keras", "/run", 1, "{epoch}.keras"),
+    ],
+)
+def test_a_url_stays_a_url_and_a_file_url_is_a_local_path(text, directory, levels, name):
+    template = FileTemplate.parse(text)
+    assert (template.directory, template.levels) == (directory, levels)
+    assert template.name == (name or "{epoch}.keras")
+    filled = template.fill({"epoch": 3}, {})
+    assert template.matches(filled)
+    assert filled.startswith(directory)
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_directory_of_orbax_may_hold_either(weights_only):
+    template = FileTemplate.parse("/run/{epoch}.orbax")
+    check_suffix(template, weights_only)
+    assert template.matches("/run/3.orbax")
+    assert template.aside("/run/3.orbax") == "/run/3.interrupt.orbax"
+
+
 @pytest.mark.parametrize("value", [None, 3, b"m.keras", ["m.keras"]])
 def test_what_is_no_path_is_a_type_error(value):
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^filepath must be .*Received: filepath="):
         FileTemplate.parse(value)
 
 

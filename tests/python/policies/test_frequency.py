@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kerascheckpoint.policies import frequency
-from kerascheckpoint.policies.frequency import EveryBatches, EveryEpoch, EveryInterval
+from kerascheckpoint.policies.frequency import EveryBatches, EveryEpoch, EveryInterval, Moment
 from kerascheckpoint.policies.planned_save import PlannedSave
+from kerascheckpoint.policies.save_freq import from_save_freq
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from kerascheckpoint.policies.planned_save import PlannedSave
     ],
 )
 def test_every_documented_form_has_its_policy(save_freq, policy):
-    assert frequency.from_save_freq(save_freq) == policy
+    assert from_save_freq(save_freq) == policy
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,13 @@ def test_every_documented_form_has_its_policy(save_freq, policy):
 )
 def test_any_other_form_is_refused_in_keras_words_with_those_accepted(save_freq):
     with pytest.raises(ValueError, match=r'^Unrecognized save_freq: .*"epoch".*whole.*timedelta'):
-        frequency.from_save_freq(save_freq)
+        from_save_freq(save_freq)
 
 
 def saves(policy, steps, start=0):
     """Return the steps at which a policy saves."""
     policy.start(start, 0.0)
-    return [step for step in steps if policy.due_at_batch(step, 0.0)]
+    return [step for step in steps if policy.due_at_batch(Moment(step, 0.0))]
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_a_resumed_run_counts_on():
 def test_training_that_ends_between_saves_gets_one_more(policy):
     policy.start(0, 0.0)
     assert not policy.due_at_train_end(0)
-    policy.due_at_batch(2, 1.0)
+    policy.due_at_batch(Moment(2, 1.0))
     assert policy.due_at_train_end(2)
-    policy.due_at_batch(3, 2e9)
+    policy.due_at_batch(Moment(3, 2e9))
     assert not policy.due_at_train_end(3)
     assert policy.due_at_train_end(4)
 
@@ -81,7 +81,7 @@ def test_training_that_ends_between_saves_gets_one_more(policy):
 @pytest.mark.parametrize("policy", [EveryBatches(3), EveryInterval(1e9)])
 def test_a_save_that_could_not_be_written_is_made_up_for_at_the_end(policy):
     policy.start(0, 0.0)
-    policy.due_at_batch(3, 2e9)
+    policy.due_at_batch(Moment(3, 2e9))
     save = PlannedSave("m.keras")
     policy.begin(save)
     policy.abort(save)
@@ -98,7 +98,9 @@ def test_an_interval_begins_with_the_save_before_and_with_the_run():
     policy = EveryInterval(10.0)
     policy.start(0, 100.0)
     seconds = [101, 109, 110, 115, 121, 122, 130, 131]
-    due = [now for step, now in enumerate(seconds, 1) if policy.due_at_batch(step, float(now))]
+    due = [
+        now for step, now in enumerate(seconds, 1) if policy.due_at_batch(Moment(step, float(now)))
+    ]
     assert due == [110, 121, 131]
 
 
@@ -112,12 +114,12 @@ def test_an_interval_begins_with_the_save_before_and_with_the_run():
 )
 def test_only_what_needs_batches_asks_for_them(policy, reason, at_epoch_end, needs_batches):
     assert policy.reason == reason
-    assert policy.due_at_epoch_end() is at_epoch_end
+    assert policy.due_at_epoch_end(Moment(1, 0.0)) is at_epoch_end
     assert policy.needs_batches is needs_batches
 
 
 def test_saving_by_epochs_never_saves_at_another_time():
     policy = EveryEpoch()
     policy.start(0, 0.0)
-    assert not policy.due_at_batch(1000, 1e9)
+    assert not policy.due_at_batch(Moment(1000, 1e9))
     assert not policy.due_at_train_end(1000)

@@ -1,0 +1,85 @@
+"""The events inside an epoch: the batches of training, and those of a validation."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..keras_seam.fit_control import DRAWS_BEFORE_BATCH_BEGINS
+from ..saving import Saver
+from . import record_fields
+from .keras_hooks import KerasHooks, default_hook
+from .resume import enter_first_epoch
+from .run import Run
+from .settings import Settings
+
+
+class BatchEvents(KerasHooks):
+    """Counts batches, asks whether one is the time for a save, and hears signals between them."""
+
+    _settings: Settings
+    _saver: Saver
+
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Count the batches whose ends are not announced."""
+        self._begin_event()
+        run, is_drawn = self._training_run, DRAWS_BEFORE_BATCH_BEGINS
+        if not run.needs_batches or self._overrides("on_train_batch_end"):
+            run.progress.begin_batch(batch, run.span, is_drawn=is_drawn)
+
+    @property
+    def on_train_batch_end(self) -> Callable[..., None]:
+        """Keras' empty hook unless batches are needed: a defined one makes JAX wait for each."""
+        if self._needs_batches:
+            return self._after_batch
+        return default_hook(self, "on_train_batch_end")
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Hold what a validation changes, as a signal may ask for a save in the midst of it."""
+        if self._interrupt_watch.model is not None:
+            self._training_run.held = record_fields.hold(self.model)
+
+    @property
+    def on_test_batch_end(self) -> Callable[..., None]:
+        """Keras' empty hook unless signals are watched for."""
+        if self._settings.signals:
+            return self._after_test_batch
+        return default_hook(self, "on_test_batch_end")
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Let go of what was held for the validation."""
+        self._training_run.held = {}
+
+    def _begin_event(self) -> None:
+        """Begin an event: report finished saves; after a resume, the first one is its end."""
+        self._saver.settle()
+        enter_first_epoch(self._training_run, self.model)
+
+    @property
+    def _needs_batches(self) -> bool:
+        run = self._training_run
+        if run.settings is not self._settings:  # Keras asks before the run begins that obeys them
+            run = Run.begin(self._settings, self._best_tracker, None)
+        return run.needs_batches or self._overrides("_should_save_on_batch")
+
+    def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._begin_event()
+        run, progress = self._training_run, self._training_run.progress
+        if not self._count_batch(batch):
+            return
+        if self._interrupt_watch.requested:
+            self._stop_training()
+            self._save("interrupt", progress.epoch, progress.batch - 1, logs)
+            return
+        self._batch_logs = logs or {}
+        try:
+            due = self._should_save_on_batch(batch)
+        finally:
+            self._batch_logs = None
+        if due:
+            self._save(run.policy.reason_at_batch, progress.epoch, progress.batch - 1, logs)
+
+    def _after_test_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        run = self._training_run
+        if self._interrupt_watch.requested and not run.is_interrupted:
+            self._stop_training()
+            self.model.stop_evaluating = True
+            self._save("interrupt", run.progress.epoch, run.progress.batch - 1, {})
