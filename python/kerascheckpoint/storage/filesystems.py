@@ -96,6 +96,19 @@ def rename(fs: Any, old: str, new: str) -> None:
         fs.rm_file(old)
 
 
+def remove_tree(fs: Any, name: str) -> None:
+    """Remove a directory with all that lies in it.
+
+    Some servers of the S3 protocol keep real directories, which outlive the last object in them
+    until the object of the directory's own name, with a slash, is deleted.
+    """
+    folders = [path for path, _, _ in fs.walk(name)] if hasattr(fs, "call_s3") else []
+    fs.rm(name, recursive=True)
+    for folder in sorted(folders, key=len, reverse=True):
+        bucket, _, key = folder.strip("/").partition("/")
+        fs.call_s3("delete_object", Bucket=bucket, Key=f"{key}/")
+
+
 def status_of(info: Mapping[str, Any]) -> FileStatus:
     """Return the status in fsspec's answer to `info`."""
     time = next((info[name] for name in _TIMES if info.get(name) is not None), 0.0)

@@ -19,6 +19,7 @@ from .leftovers import is_temporary
 from .remote_file import RemoteFile
 from .remote_staging import RemoteStagedFile, staging_directory
 
+_CUTTING = {"?": "\ue03f", "#": "\ue023"}  # stand-ins of private use
 _READERS = 16  # files that are read at the same time: each costs a few round trips
 
 
@@ -106,7 +107,7 @@ class RemoteStorage:
         probe = remote_leftovers.temporary_name("probe")
         try:
             with filesystems.reporting(directory):
-                self._again(lambda: self._make(directory), attempts=2)
+                self._again(lambda: self._make(directory), attempts=1)
                 if only_path is not None and self._type(only_path) == "directory":
                     raise IsADirectoryError(None, "Is an existing directory")
                 name = f"{self._strip(directory)}/{probe}"
@@ -135,12 +136,21 @@ class RemoteStorage:
         name = self._strip(path)
         with contextlib.suppress(FileNotFoundError), filesystems.reporting(path):
             if self._type(path) == "directory":
-                self._again(lambda: self._fs.rm(name, recursive=True))
+                self._again(lambda: filesystems.remove_tree(self._fs, name))
             else:
                 self._again(lambda: self._fs.rm_file(name))
 
     def _strip(self, path: str) -> str:
-        return str(self._fs._strip_protocol(path)).rstrip("/")
+        """Return the name that fsspec knows a URL by.
+
+        Some of its file systems cut names at `?` and `#`, which are characters like others here.
+        """
+        for character, stand_in in _CUTTING.items():
+            path = path.replace(character, stand_in)
+        name = str(self._fs._strip_protocol(path)).rstrip("/")
+        for character, stand_in in _CUTTING.items():
+            name = name.replace(stand_in, character)
+        return name
 
     def _again(self, action: Any, attempts: int | None = None) -> Any:
         """Run an action, and run it again on a new connection if the failure may pass."""
@@ -192,8 +202,10 @@ class RemoteStorage:
         with contextlib.suppress(PermissionError):  # the probe will tell whether that matters
             self._fs.invalidate_cache()
             bucket = self._strip(directory).split("/", 1)[0]
-            if not self._fs.exists(bucket):
-                raise FileNotFoundError(None, f"there is no bucket {bucket!r}")
+            try:
+                self._fs.info(bucket)  # `exists` would call an unreachable server an absent bucket
+            except FileNotFoundError:
+                raise FileNotFoundError(None, f"there is no bucket {bucket!r}") from None
 
     def _upload(self, local: str, path: str, root: str | None) -> None:
         fs, name = self._fs, self._strip(path)
