@@ -1,16 +1,22 @@
-# Prints the R packages that are missing or too old, one a line: those DESCRIPTION names, and those
-# given as arguments. What is optional even for the tests is left out.
+# Prints the R packages that are missing or too old, one a line: those that DESCRIPTION imports, with
+# --suggested those that it suggests too, and those given as arguments. Packages that are optional
+# even for the tests are left out.
 
 optional <- c("keras3", "tensorflow")
 
-description <- read.dcf("DESCRIPTION", fields = c("Depends", "Imports", "Suggests"))
+arguments <- commandArgs(trailingOnly = TRUE)
+is_flag <- arguments == "--suggested"
+extras <- unique(arguments[!is_flag])
+
+fields <- c("Depends", "Imports", if (any(is_flag)) "Suggests")
+description <- read.dcf("DESCRIPTION", fields = fields)
 entries <- trimws(unlist(strsplit(description[!is.na(description)], ",")))
 names <- sub("[ (].*", "", gsub("\\s+", " ", entries))
 versions <- ifelse(grepl(">=", entries), gsub(".*>=\\s*|\\s*\\).*", "", entries), "0")
 
 wanted <- data.frame(
-  name = c(names, commandArgs(trailingOnly = TRUE)),
-  version = c(versions, rep("0", length(commandArgs(trailingOnly = TRUE))))
+  name = c(names, extras),
+  version = c(versions, rep("0", length(extras)))
 )
 wanted <- wanted[nzchar(wanted$name) & !wanted$name %in% optional, ]
 
