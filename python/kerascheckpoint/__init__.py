@@ -6,6 +6,7 @@ a model is touched.
 """
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .catalog import best_checkpoint, latest_checkpoint, list_checkpoints
@@ -17,6 +18,7 @@ from .errors import (
     CheckpointNameError,
     CheckpointNotFoundError,
     CheckpointSchemaError,
+    CheckpointUnreachableError,
     CheckpointWarning,
     CheckpointWriteError,
 )
@@ -35,6 +37,7 @@ __all__ = [
     "CheckpointNameError",
     "CheckpointNotFoundError",
     "CheckpointSchemaError",
+    "CheckpointUnreachableError",
     "CheckpointWarning",
     "CheckpointWriteError",
     "ModelCheckpoint",
@@ -46,7 +49,11 @@ __all__ = [
 ]
 
 
-def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
+def restore_checkpoint(
+    model: Any,
+    path: "str | os.PathLike[str]",
+    storage_options: Mapping[str, Any] | None = None,
+) -> CheckpointInfo:
     """Put weights, optimizer state and random state of a checkpoint into `model`.
 
     An optimizer that is not built yet is built first. The file is verified and compared with the
@@ -54,7 +61,8 @@ def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> Checkpoint
 
     Args:
         model: A Keras model of the same architecture.
-        path: A `.keras` or `.weights.h5` file.
+        path: A `.keras` or `.weights.h5` file, a path or a URL.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
         What the file says of itself; its `epoch` is the next `initial_epoch` of `fit`.
@@ -66,7 +74,7 @@ def restore_checkpoint(model: Any, path: "str | os.PathLike[str]") -> Checkpoint
     """
     from .restore.model import restore
 
-    return restore(model, path)
+    return restore(model, path, storage_options)
 
 
 def __getattr__(name: str) -> Any:

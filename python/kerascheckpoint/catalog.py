@@ -1,26 +1,38 @@
 """Find checkpoints: which files there are, the newest and the best of them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from . import location
 from .checkpoint_info import CheckpointInfo
-from .errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointSchemaError
+from .errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    CheckpointNotFoundError,
+    CheckpointSchemaError,
+    CheckpointUnreachableError,
+)
 from .file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
 from .formats.base import ForeignFileError, OpenCheckpoint
 from .formats.forms import open_checkpoint, reading_many
 from .notify import warn
 from .policies.file_template import FileTemplate
 from .policies.monitor import Direction, direction_of_name, is_improvement
+from .storage.base import Storage
 from .storage.places import storage_for
 
 
-def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]:
+def list_checkpoints(
+    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
+) -> list[CheckpointInfo]:
     """List checkpoints, oldest first (by `saved_at`, then `step`).
 
     Args:
         filepath: A directory, a template such as `"run/{epoch:02d}-{val_loss:.2f}.keras"`, or one
-            file.
+            file; a path or a URL.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
         One entry for each file that can be read. Unfinished and foreign files are passed over;
@@ -29,51 +41,82 @@ def list_checkpoints(filepath: "str | os.PathLike[str]") -> list[CheckpointInfo]
     Raises:
         TypeError: If `filepath` is no path.
         ValueError: If it is empty or a malformed template.
+        CheckpointUnreachableError: If a remote place refuses or does not answer.
     """
-    return _read_all(_paths(filepath))
+    storage = _place_of(filepath, storage_options)
+    return _read_all(_paths(filepath, storage), storage)
 
 
-def list_of(template: FileTemplate) -> list[CheckpointInfo]:
+def list_of(template: FileTemplate, storage: Storage | None = None) -> list[CheckpointInfo]:
     """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does.
+
+    Args:
+        template: The template.
+        storage: Its place; `None` finds it by the path.
 
     Raises:
         CheckpointSchemaError: If a newer version of this package wrote one of them.
     """
-    return _read_all(_paths_of(template), refuse_newer=True)
+    return _read_all(_paths_of(template, storage), storage, refuse_newer=True)
 
 
-def _read_all(paths: Iterable[str], *, refuse_newer: bool = False) -> list[CheckpointInfo]:
+def _read_all(
+    paths: Iterable[str], storage: Storage | None = None, *, refuse_newer: bool = False
+) -> list[CheckpointInfo]:
     infos = []
-    with reading_many():
-        for path in paths:
-            try:
-                with open_checkpoint(path) as checkpoint:
-                    infos.append(checkpoint.info)
-            except CheckpointNotFoundError:
-                pass  # removed since the directory was read
-            except ForeignFileError:
-                pass  # an .h5 of somebody else's
-            except (CheckpointCorruptError, CheckpointSchemaError, OSError) as error:
-                if refuse_newer and isinstance(error, CheckpointSchemaError):
-                    raise
-                if suffix_of(path):
-                    warn(f"not listed: {error}")
+    for path, found in _look_at(list(paths), storage):
+        if isinstance(found, CheckpointInfo):
+            infos.append(found)
+        elif isinstance(found, CheckpointNotFoundError | ForeignFileError):
+            pass  # removed since the directory was read, or an .h5 of somebody else's
+        elif isinstance(found, CheckpointUnreachableError):
+            raise found  # a list without it would look as if it were not there
+        elif refuse_newer and isinstance(found, CheckpointSchemaError):
+            raise found
+        elif suffix_of(path):
+            warn(f"not listed: {found}")
     return sorted(infos, key=lambda info: info.age_key)
 
 
-def latest_checkpoint(filepath: "str | os.PathLike[str]") -> CheckpointInfo | None:
+def _look_at(
+    paths: list[str], storage: Storage | None
+) -> "list[tuple[str, CheckpointInfo | Exception]]":
+    """Return what each file says of itself, or the error; as many at a time as the place likes."""
+
+    def look(path: str) -> "CheckpointInfo | Exception":
+        try:
+            with open_checkpoint(path, storage) as checkpoint:
+                return checkpoint.info
+        except (CheckpointError, OSError) as error:
+            return error
+
+    with reading_many():
+        if storage is None or storage.concurrency == 1:
+            return [(path, look(path)) for path in paths]
+        with ThreadPoolExecutor(storage.concurrency) as pool:
+            return list(zip(paths, pool.map(look, paths), strict=True))
+
+
+def latest_checkpoint(
+    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
+) -> CheckpointInfo | None:
     """Return the newest checkpoint that is whole, or `None` if there is none.
 
     A damaged file is passed over with a `CheckpointWarning`.
 
     Args:
         filepath: A directory, a template or one file, as for `list_checkpoints`.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
     """
-    return first_valid(reversed(list_checkpoints(filepath)))
+    infos = list_checkpoints(filepath, storage_options)
+    return first_valid(reversed(infos), _place_of(filepath, storage_options))
 
 
 def best_checkpoint(
-    filepath: "str | os.PathLike[str]", monitor: str | None = None, mode: str | None = None
+    filepath: "str | os.PathLike[str]",
+    monitor: str | None = None,
+    mode: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> CheckpointInfo | None:
     """Return the checkpoint with the best value of a metric, or `None` if none has one.
 
@@ -85,13 +128,16 @@ def best_checkpoint(
         monitor: Name of the metric; `None` takes the one that the newest file monitored.
         mode: `"min"` or `"max"`; `None` takes the direction that the files were saved with, else
             that of the metric's name.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Raises:
         ValueError: If `mode` is unknown, or cannot be told for `monitor`.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min', 'max' or None. Received: mode={mode!r}.")
-    infos = [info for info in list_checkpoints(filepath) if info.schema is not None]
+    infos = [
+        info for info in list_checkpoints(filepath, storage_options) if info.schema is not None
+    ]
     named = [info for info in infos if info.monitor is not None]
     if monitor is None and named:
         monitor = named[-1].monitor
@@ -107,19 +153,24 @@ def best_checkpoint(
         raise ValueError(
             f"whether less or more of {monitor!r} is better is not known: pass mode='min' or 'max'."
         )
-    return first_valid(ranked([i for i in infos if i.path in values], values, direction))
+    candidates = ranked([i for i in infos if i.path in values], values, direction)
+    return first_valid(candidates, _place_of(filepath, storage_options))
 
 
-def first_valid(infos: Iterable[CheckpointInfo]) -> CheckpointInfo | None:
+def first_valid(
+    infos: Iterable[CheckpointInfo], storage: Storage | None = None
+) -> CheckpointInfo | None:
     """Return the first checkpoint whose file is undamaged; warn of those before it."""
-    checkpoint = open_first_valid(infos)
+    checkpoint = open_first_valid(infos, storage)
     if checkpoint is None:
         return None
     with checkpoint:
         return checkpoint.info
 
 
-def open_first_valid(infos: Iterable[CheckpointInfo]) -> OpenCheckpoint | None:
+def open_first_valid(
+    infos: Iterable[CheckpointInfo], storage: Storage | None = None
+) -> OpenCheckpoint | None:
     """Open the first checkpoint that is undamaged, and verify it; warn of those before it.
 
     Returns:
@@ -129,7 +180,7 @@ def open_first_valid(infos: Iterable[CheckpointInfo]) -> OpenCheckpoint | None:
     with reading_many():
         for info in infos:
             try:
-                checkpoint = open_checkpoint(info.path)
+                checkpoint = open_checkpoint(info.path, storage)
             except (CheckpointCorruptError, CheckpointNotFoundError) as error:
                 warn(f"passed over: {error}")
                 continue
@@ -161,20 +212,26 @@ def ranked(
     yield from sorted(finite, key=lambda info: sign * values[info.path])
 
 
-def _paths(filepath: "str | os.PathLike[str]") -> list[str]:
-    """Return the files that could be checkpoints, sorted by name."""
+def _place_of(
+    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None
+) -> Storage:
     if not os.fspath(filepath):
         raise ValueError(f"filepath must name a directory, a template or a file, not {filepath!r}.")
+    return storage_for(location.absolute(filepath), storage_options)
+
+
+def _paths(filepath: "str | os.PathLike[str]", storage: Storage) -> list[str]:
+    """Return the files that could be checkpoints, sorted by name."""
     text = location.absolute(filepath)
-    storage = storage_for(text)
     if storage.is_directory(text):
         suffixes = (MODEL_SUFFIX, WEIGHTS_SUFFIX, LEGACY_SUFFIX)
         return [path for path in storage.paths(text) if path.endswith(suffixes)]
     if storage.exists(text):
         return [text]
-    return _paths_of(FileTemplate.parse(filepath))
+    return _paths_of(FileTemplate.parse(filepath), storage)
 
 
-def _paths_of(template: FileTemplate) -> list[str]:
-    paths = storage_for(template.directory).paths(template.directory, template.levels)
+def _paths_of(template: FileTemplate, storage: Storage | None = None) -> list[str]:
+    place = storage or storage_for(template.directory)
+    paths = place.paths(template.directory, template.levels)
     return [path for path in paths if template.matches(path)]

@@ -21,6 +21,13 @@ class CheckpointSchemaError(CheckpointError, ValueError):
     """A file was written by a newer version of this package than the one that reads it."""
 
 
+class CheckpointUnreachableError(CheckpointError, OSError):
+    """A place refuses or does not answer; nothing is known of the checkpoints that lie there."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # OSError would show its number and file name instead
+
+
 class CheckpointWriteError(CheckpointError, OSError):
     """A checkpoint could not be written.
 

@@ -1,18 +1,25 @@
 """Check a checkpoint: structure, sizes and every byte against the checksums of its record."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
+from . import location
 from .checkpoint_info import CheckpointInfo
 from .formats.base import OpenCheckpoint
 from .formats.forms import open_checkpoint
 from .notify import warn
+from .storage.places import storage_for
 
 
-def verify_checkpoint(path: "str | os.PathLike[str]") -> CheckpointInfo:
+def verify_checkpoint(
+    path: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
+) -> CheckpointInfo:
     """Read a checkpoint as a whole and compare it with its record.
 
     Args:
-        path: A `.keras`, `.weights.h5` or legacy `.h5` file.
+        path: A `.keras`, `.weights.h5` or legacy `.h5` file, a path or a URL.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
         What the file says of itself. A stock `.keras` file is compared with the zip's own
@@ -25,7 +32,8 @@ def verify_checkpoint(path: "str | os.PathLike[str]") -> CheckpointInfo:
         CheckpointCorruptError: If anything is wrong; the text says what.
         CheckpointSchemaError: If a newer version of this package wrote it.
     """
-    with open_checkpoint(path) as checkpoint:
+    path = location.absolute(path)
+    with open_checkpoint(path, storage_for(path, storage_options)) as checkpoint:
         for remark in verify_open(checkpoint):
             warn(remark)
         return checkpoint.info

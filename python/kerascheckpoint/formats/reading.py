@@ -22,7 +22,7 @@ def is_best(path: str, storage: Storage | None = None) -> bool:
         return False
 
 
-def read_record(path: str) -> dict[str, Any] | None:
+def read_record(path: str, storage: Storage | None = None) -> dict[str, Any] | None:
     """Return all fields of the file's record, or `None` for a stock Keras file."""
-    with forms.open_checkpoint(path) as checkpoint:
+    with forms.open_checkpoint(path, storage) as checkpoint:
         return checkpoint.record

@@ -3,9 +3,10 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .. import location
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
 from ..formats.base import OpenCheckpoint, reporting
@@ -16,15 +17,21 @@ from ..snapshot import model_objects
 from ..snapshot.compiled import optimizer_name
 from ..state.base import Part
 from ..state.random import RandomState
+from ..storage.places import storage_for
 from . import assets, optimizers
 from .comparison import StoredState
 from .transaction import exchange
 from .variables import KerasLoader, ModelVariables
 
 
-def restore(model: Any, path: "str | os.PathLike[str]") -> CheckpointInfo:
+def restore(
+    model: Any,
+    path: "str | os.PathLike[str]",
+    storage_options: Mapping[str, Any] | None = None,
+) -> CheckpointInfo:
     """Restore `model` from the file at `path`: see `kerascheckpoint.restore_checkpoint`."""
-    with open_checkpoint(path) as checkpoint:
+    path = location.absolute(path)
+    with open_checkpoint(path, storage_for(path, storage_options)) as checkpoint:
         return restore_open(model, checkpoint)
 
 

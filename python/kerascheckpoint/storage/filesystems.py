@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..errors import CheckpointError, CheckpointNotFoundError
+from ..errors import CheckpointError, CheckpointNotFoundError, CheckpointUnreachableError
 from .base import FileStatus
 
 # Object stores: an object appears when its upload is complete, and there are no directories.
@@ -123,7 +123,7 @@ def status_of(info: Mapping[str, Any]) -> FileStatus:
 
 @contextlib.contextmanager
 def reporting(url: str) -> Iterator[None]:
-    """Turn whatever a file system raises into an `OSError` that names the URL and the reason."""
+    """Turn whatever a file system raises into an error that names the URL and the reason."""
     try:
         yield
     except CheckpointError:
@@ -132,13 +132,12 @@ def reporting(url: str) -> Iterator[None]:
         is_own = error.errno is None and error.strerror
         text = error.strerror if is_own else f"there is no checkpoint at {shown(url)!r}"
         raise CheckpointNotFoundError(text) from error
-    except PermissionError as error:
-        reason = error.strerror or str(error) or "access denied"
-        raise PermissionError(error.errno, f"no permission: {reason} ({shown(url)})") from error
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        number = getattr(error, "errno", None)
-        raise OSError(number, f"{reason} ({shown(url)})") from error
+        reason = f"no permission: {reason}" if isinstance(error, PermissionError) else reason
+        unreachable = CheckpointUnreachableError(f"{reason} ({shown(url)})")
+        unreachable.errno = getattr(error, "errno", None)
+        raise unreachable from error
 
 
 def shown(url: str) -> str:

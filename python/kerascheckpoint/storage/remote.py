@@ -65,14 +65,14 @@ class RemoteStorage:
 
     def open(self, path: str) -> BinaryIO:
         """Open a file: only the parts that are read are fetched."""
-        size = self.status(path).size
+        status = self.status(path)
         name = self._strip(path)
 
         def fetch(start: int, stop: int) -> bytes:
             with filesystems.reporting(path):
                 return bytes(self._again(lambda: self._fs.cat_file(name, start=start, end=stop)))
 
-        return cast(BinaryIO, RemoteFile(fetch, size))
+        return cast(BinaryIO, RemoteFile(fetch, status.size, status.modified))
 
     def status(self, path: str) -> FileStatus:
         """Return size, time and identity as the place tells them."""

@@ -13,16 +13,23 @@ class RemoteFile(io.RawIOBase):
 
     Small reads fetch whole blocks and keep the last few; a read of a block or more fetches exactly
     its bytes in one request.
+
+    Attributes:
+        modified: When it was written last, in seconds since 1970.
     """
 
-    def __init__(self, fetch: Callable[[int, int], bytes], size: int) -> None:
+    def __init__(
+        self, fetch: Callable[[int, int], bytes], size: int, modified: float = 0.0
+    ) -> None:
         """Make it.
 
         Args:
             fetch: Returns the bytes from a first position up to one that is left out.
             size: Bytes of the file.
+            modified: When it was written last, in seconds since 1970.
         """
         super().__init__()
+        self.modified = modified
         self._fetch = fetch
         self._size = size
         self._position = 0

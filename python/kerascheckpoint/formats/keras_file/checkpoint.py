@@ -244,6 +244,9 @@ class LegacyFile(KerasFile):
 
 
 def _modified(file: BinaryIO) -> datetime:
+    """Return when a file was written last: a remote one tells it, the system knows a local one."""
+    if (remote := getattr(file, "modified", None)) is not None:
+        return datetime.fromtimestamp(remote, timezone.utc)
     return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, timezone.utc)
 
 
