@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaError
-from ..model_state import ArraySpec, ModelSnapshot
+from ..model_state import ArraySpec, Group, ModelSnapshot
 from ..storage.base import Storage
 
 
@@ -131,6 +131,14 @@ class OpenCheckpoint(abc.ABC):
     @abc.abstractmethod
     def _pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
         """Yield the pieces; raise whatever is wrong."""
+
+    def groups(self) -> list[Group]:
+        """Return the objects of the model that the weights have a place for, if that is known."""
+        return []
+
+    def config(self) -> str | None:
+        """Return the text of the model's config; `None` if only weights are stored."""
+        return None
 
     def assets(self) -> list[str]:
         """Return the paths of the model's asset files, below the checkpoint's folder of assets."""

@@ -18,14 +18,14 @@ import numpy as np
 
 from ...checkpoint_info import CheckpointInfo
 from ...errors import CheckpointCorruptError
-from ...model_state import ArraySpec
+from ...model_state import ArraySpec, Group
 from ...storage.checksum import crc32
 from .. import record
 from ..base import ForeignFileError, OpenCheckpoint, Verification, reporting
 from . import array_places, hdf5_helper, record_scan, zip_member
 from .file_slice import CHUNK, FileSlice
 from .hdf5_structure import Hdf5Content, StoredArray
-from .writer import ASSETS, WEIGHTS
+from .writer import ASSETS, CONFIG, WEIGHTS
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # of an HDF5 file
 
@@ -49,6 +49,7 @@ class KerasFile(OpenCheckpoint):
         self._clean_up.callback(file.close)
         self._helper = self._clean_up.enter_context(hdf5_helper.shared())
         self._found: list[StoredArray] | None = None
+        self._groups: list[Group] | None = None
         try:
             with reporting(path):
                 self.record, keras_version = self._read_record()
@@ -86,7 +87,8 @@ class KerasFile(OpenCheckpoint):
 
     def _examined(self, *, with_arrays: bool) -> Hdf5Content:
         found = self._helper.examine(self.weights, legacy=self.legacy, with_arrays=with_arrays)
-        self._found = found.arrays if with_arrays else self._found
+        if with_arrays:
+            self._found, self._groups = found.arrays, found.groups
         return found
 
     def _verify(self) -> Verification:
@@ -118,6 +120,13 @@ class KerasFile(OpenCheckpoint):
         """Where the record lies in the weights, as (start, end); it guards itself."""
         return (0, 0)
 
+    def groups(self) -> list[Group]:
+        """Return the objects of the model that the weights have a place for."""
+        with reporting(self.path):
+            if self._groups is None:
+                self._examined(with_arrays=True)
+            return list(self._groups or [])
+
     def _arrays(self) -> dict[str, ArraySpec]:
         if self._found is None:
             self._found = array_places.from_record(self.record, self.weights.size)
@@ -127,12 +136,12 @@ class KerasFile(OpenCheckpoint):
 
     def _pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
         assert isinstance(array, StoredArray)
-        step = CHUNK - CHUNK % max(array.dtype.itemsize, 1) or array.dtype.itemsize
+        step = max(CHUNK // array.dtype.itemsize, 1) * array.dtype.itemsize
         total = 0
         for start in range(0, array.nbytes, step):
-            count = min(step, array.nbytes - start)
-            piece = self.weights.read_at(array.offset + start, count)
-            if len(piece) < count:
+            length = min(step, array.nbytes - start)
+            piece = self.weights.read_at(array.offset + start, length)
+            if len(piece) < length:
                 raise CheckpointCorruptError(f"the file ends inside of {array.name!r}")
             total = crc32(piece, total)
             yield np.frombuffer(piece, np.uint8)
@@ -174,6 +183,11 @@ class KerasModelFile(KerasFile):
     def _verify(self) -> Verification:
         zip_member.check_members(self._archive)
         return super()._verify()
+
+    def config(self) -> str | None:
+        """Return the text of the model's config."""
+        with reporting(self.path):
+            return self._archive.read(zip_member.stored_member(self._archive, CONFIG)).decode()
 
     def assets(self) -> list[str]:
         """Return the paths of the model's asset files, below the checkpoint's folder of assets."""

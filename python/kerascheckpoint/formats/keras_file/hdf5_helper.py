@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from ...errors import CheckpointCorruptError
+from ...model_state import Group
 from .. import record
 from ..base import ForeignFileError
 from .file_slice import FileSlice
@@ -166,7 +167,10 @@ def _content(answer: dict[str, object]) -> Hdf5Content:
             StoredArray(str(name), tuple(shape), record.dtype_of(dtype), offset)
             for name, shape, dtype, offset in answer["arrays"]
         ]
+    groups = None
+    if isinstance(answer["groups"], list):
+        groups = [Group(str(path), name) for path, name in answer["groups"]]
     text, version = answer["record"], answer["keras_version"]
     assert text is None or isinstance(text, str)
     assert version is None or isinstance(version, str)
-    return Hdf5Content(text, version, arrays)
+    return Hdf5Content(text, version, arrays, groups)

@@ -100,7 +100,13 @@ def _as_json(found: Hdf5Content) -> dict[str, Any]:
     arrays = None
     if found.arrays is not None:
         arrays = [[a.name, a.shape, record.dtype_text(a.dtype), a.offset] for a in found.arrays]
-    return {"record": found.record, "keras_version": found.keras_version, "arrays": arrays}
+    groups = None if found.groups is None else [[g.path, g.name] for g in found.groups]
+    return {
+        "groups": groups,
+        "record": found.record,
+        "keras_version": found.keras_version,
+        "arrays": arrays,
+    }
 
 
 def _send(connection: Connection, message: Any) -> None:

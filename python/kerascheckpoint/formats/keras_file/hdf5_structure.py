@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ...errors import CheckpointCorruptError
-from ...model_state import ArraySpec
+from ...model_state import ArraySpec, Group
 from .. import record
 from ..base import ForeignFileError
 
@@ -36,11 +36,13 @@ class Hdf5Content:
         record: The text of its record, if it has one.
         keras_version: The version of Keras that a legacy model names.
         arrays: Every array, in the order of their bytes; `None` if nobody asked.
+        groups: The objects of the model, those without arrays included; `None` likewise.
     """
 
     record: str | None
     keras_version: str | None
     arrays: list[StoredArray] | None
+    groups: list[Group] | None = None
 
 
 def examine(file: Any, size: int, *, legacy: bool, with_arrays: bool) -> Hdf5Content:
@@ -61,7 +63,8 @@ def examine(file: Any, size: int, *, legacy: bool, with_arrays: bool) -> Hdf5Con
         if text is None:
             _check_form(h5_file, legacy=legacy)
         arrays = _arrays(h5_file, size) if with_arrays else None
-        return Hdf5Content(text, _attribute(h5_file, "keras_version"), arrays)
+        groups = _groups(h5_file) if with_arrays else None
+        return Hdf5Content(text, _attribute(h5_file, "keras_version"), arrays, groups)
 
 
 def _attribute(h5_file: h5py.File, name: str) -> str | None:
@@ -102,6 +105,20 @@ def _arrays(h5_file: h5py.File, size: int) -> list[StoredArray]:
         if array.nbytes and not 0 <= array.offset <= size - array.nbytes:
             raise CheckpointCorruptError(f"array {array.name!r} lies outside of the file")
     return sorted(arrays, key=lambda array: array.offset)
+
+
+def _groups(h5_file: h5py.File) -> list[Group]:
+    """Return the objects that Keras made a group `vars` for; the arrays' walk found no loops."""
+    found: list[Group] = []
+
+    def visit(path: str, item: Any) -> None:
+        place, _, last = path.rpartition("/")
+        if isinstance(item, h5py.Group) and last == "vars":
+            name = item.attrs.get("name")
+            found.append(Group(place, name if isinstance(name, str) else None))
+
+    h5_file.visititems(visit)
+    return found
 
 
 def _datasets(h5_file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:

@@ -1,0 +1,188 @@
+"""Average the weights of checkpoints ("model soups"), array by array and without Keras."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+
+from . import location
+from .checkpoint_info import CheckpointInfo
+from .errors import CheckpointMismatchError
+from .formats.base import OpenCheckpoint, Target
+from .formats.forms import form_of, open_checkpoint, reading_many
+from .model_state import ArraySpec, ModelSnapshot
+from .notify import warn
+from .storage.places import storage_for
+
+_OPTIMIZER = "optimizer"  # the place of an optimizer's state in every Keras file
+
+
+def average_checkpoints(
+    paths: "Iterable[str | os.PathLike[str]]",
+    output: "str | os.PathLike[str]",
+    storage_options: Mapping[str, Any] | None = None,
+) -> CheckpointInfo:
+    """Write a checkpoint with the mean of the weights of several ones.
+
+    Floating-point weights are averaged in float64, a layer's moving statistics (of a
+    BatchNormalization, say) too: those are the mean of what each model has seen, not what the
+    averaged model would see, so let it see some data again if they matter. Whole numbers, flags and
+    seeds come from the newest file, as do config and assets. The state of the optimizer is left
+    out, with a `CheckpointWarning`. One array is in memory at a time.
+
+    Args:
+        paths: Two or more checkpoints of one model and one form.
+        output: Where the new one goes; its suffix is that of `paths`.
+        storage_options: For URLs, what fsspec needs to reach them.
+
+    Returns:
+        What the new file says of itself. It names its sources, has no metrics, and training cannot
+        resume from it.
+
+    Raises:
+        ValueError: If there is no path, or the suffixes differ.
+        CheckpointMismatchError: If the models differ; the text names the first difference.
+        CheckpointCorruptError: If a file is damaged.
+        CheckpointWriteError: If the new one cannot be written.
+    """
+    target = location.absolute(output)
+    sources = [location.absolute(path) for path in paths]
+    _check_suffixes(sources, target)
+    with reading_many(), contextlib.ExitStack() as stack:
+        opened = [
+            stack.enter_context(open_checkpoint(path, _storage(path, storage_options)))
+            for path in sources
+        ]
+        newest = max(opened, key=lambda checkpoint: checkpoint.info.age_key)
+        specs = _common_arrays(opened, newest)
+        memory = stack.enter_context(tempfile.TemporaryFile())
+        arrays = {spec.name: _kept(memory, _mean(opened, newest, spec)) for spec in specs}
+        content = _snapshot(newest, specs, arrays)
+        place = _storage(target, storage_options)
+        form_of(target).writer().save(Target(target, place), content, _fields(opened, newest))
+    with open_checkpoint(target, place) as written:
+        return written.info
+
+
+def _storage(path: str, options: Mapping[str, Any] | None) -> Any:
+    return storage_for(path, options if location.is_url(path) else None)
+
+
+def _check_suffixes(sources: Sequence[str], target: str) -> None:
+    if not sources:
+        raise ValueError("paths must name at least one checkpoint to average. Received: none.")
+    form = form_of(target)
+    if not form.carries_record:
+        raise ValueError(f"output must end in .keras or .weights.h5. Received: output={target!r}.")
+    for path in sources:
+        if form_of(path) != form:
+            raise ValueError(
+                f"output must have the suffix of the files that are averaged. Received: "
+                f"output={target!r} for {path!r}."
+            )
+
+
+def _common_arrays(opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint) -> list[ArraySpec]:
+    """Return the arrays of the model, which all checkpoints must have alike."""
+    reference = newest.arrays()
+    for other in opened:
+        arrays = other.arrays()
+        for name in sorted(reference.keys() | arrays.keys()):
+            a, b = reference.get(name), arrays.get(name)
+            if _is_of_optimizer(name) or (a and b and (a.shape, a.dtype) == (b.shape, b.dtype)):
+                continue
+            raise CheckpointMismatchError(
+                f"the models differ: {name!r} is {_shown(a)} in {newest.path!r} and {_shown(b)} in "
+                f"{other.path!r}"
+            )
+    if any(_is_of_optimizer(name) for name in reference):
+        warn("the state of the optimizer is left out: an average of it has no use")
+    return [spec for name, spec in reference.items() if not _is_of_optimizer(name)]
+
+
+def _is_of_optimizer(name: str) -> bool:
+    return name.startswith(f"{_OPTIMIZER}/")
+
+
+def _shown(array: ArraySpec | None) -> str:
+    return "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+
+
+def _mean(
+    opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint, spec: ArraySpec
+) -> "np.ndarray[Any, Any]":
+    kind = spec.dtype.kind
+    if kind in "biu" or (kind == "V" and spec.dtype.isbuiltin == 1):
+        return newest.read(spec)
+    total: np.ndarray[Any, Any] = np.zeros(spec.shape, np.complex128 if kind == "c" else np.float64)
+    for checkpoint in opened:
+        total += checkpoint.read(checkpoint.arrays()[spec.name]).astype(total.dtype)
+    return np.asarray(total / len(opened)).astype(spec.dtype)
+
+
+def _kept(file: Any, array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Put an array into a temporary file and return it from there, so that it takes no memory."""
+    if not array.nbytes:
+        return array
+    offset = file.seek(0, os.SEEK_END)
+    file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    file.flush()
+    mapped: np.ndarray[Any, Any] = np.memmap(file, np.uint8, "r", offset, (array.nbytes,))
+    view: np.ndarray[Any, Any] = mapped.view(array.dtype)
+    return view.reshape(array.shape)
+
+
+def _snapshot(
+    newest: OpenCheckpoint, specs: Sequence[ArraySpec], arrays: Mapping[str, Any]
+) -> ModelSnapshot:
+    groups = tuple(
+        group
+        for group in newest.groups()
+        if group.path != _OPTIMIZER and not _is_of_optimizer(group.path)
+    )
+    own = tuple(ArraySpec(spec.name, spec.shape, spec.dtype) for spec in specs)
+    if newest.config() is None:
+        return ModelSnapshot(groups, arrays, own)
+    metadata = {
+        "keras_version": newest.info.keras_version,
+        "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
+    }
+    assets = dict(_assets(newest))
+    return ModelSnapshot(groups, arrays, own, newest.config(), metadata, assets)
+
+
+def _assets(checkpoint: OpenCheckpoint) -> Iterator[tuple[str, bytes]]:
+    if not checkpoint.assets():
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        checkpoint.extract_assets(directory)
+        for name in checkpoint.assets():
+            with open(os.path.join(directory, name), "rb") as file:
+                yield name, file.read()
+
+
+def _fields(opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint) -> dict[str, Any]:
+    info = newest.info
+    return {
+        "epoch": info.epoch or 0,
+        "batch": info.batch or 0,
+        "step": info.step or 0,
+        "metrics": {},
+        "reason": info.reason or "train_end",
+        "saved_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        "keras_version": info.keras_version,
+        "backend": info.backend,
+        "sources": [
+            {
+                "name": os.path.basename(checkpoint.path),
+                "epoch": checkpoint.info.epoch,
+                "step": checkpoint.info.step,
+                "saved_at": checkpoint.info.saved_at.isoformat(),
+            }
+            for checkpoint in opened
+        ],
+    }
