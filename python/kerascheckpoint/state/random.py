@@ -1,4 +1,7 @@
-"""The random state of training: Python's, NumPy's, Keras' global one and each layer's own."""
+"""The random state of training.
+
+Python's, NumPy's, Keras' global one and each layer's own, the backends', the host language's.
+"""
 
 import random
 from typing import Any
@@ -7,8 +10,8 @@ import numpy as np
 
 from ..backends.arrays import to_numpy
 from ..errors import CheckpointCorruptError, CheckpointMismatchError
-from ..keras_seam.private import BACKEND
 from ..keras_seam.random_seed import global_seed_state, make_global_seed_state
+from . import host, tensorflow_random, torch_random
 from .packing import pack, unpack
 
 _KERAS_SEED = (2,)  # shape of the state of a seed generator
@@ -16,22 +19,23 @@ _KERAS_SEED = (2,)  # shape of the state of a seed generator
 
 def capture(model: Any) -> dict[str, Any]:
     """Return the random state as a JSON object."""
+    layers = [pack(to_numpy(variable)) for variable in seed_variables(model)]
+    return capture_process() | {"layers": layers}
+
+
+def capture_process() -> dict[str, Any]:
+    """Return the random state that is not the model's: of Python, NumPy, Keras and PyTorch."""
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=False)
     state = {
         "python": [version, pack(np.array(words, np.uint64)), gauss],
         "numpy": _packed(numpy_state),
         "keras": None,
-        "layers": [pack(to_numpy(variable)) for variable in seed_variables(model)],
     }
     global_seed = global_seed_state()
     if global_seed is not None:
         state["keras"] = pack(to_numpy(global_seed))
-    if BACKEND == "torch":
-        import torch
-
-        state["torch"] = pack(torch.get_rng_state().numpy())
-    return state
+    return state | torch_random.capture() | tensorflow_random.capture() | {"host": host.capture()}
 
 
 def check(model: Any, state: Any) -> None:
@@ -78,10 +82,9 @@ def _try_process(state: dict[str, Any]) -> None:
         seed = unpack(state["keras"])
         if seed.shape != _KERAS_SEED or seed.dtype.kind not in "iu":
             raise ValueError("Keras' seed is not two whole numbers")
-    if BACKEND == "torch" and "torch" in state:
-        import torch
-
-        torch.Generator().set_state(torch.from_numpy(unpack(state["torch"])))
+    torch_random.check(state)
+    tensorflow_random.check(state)
+    host.check(state.get("host"))
 
 
 def restore(model: Any, state: dict[str, Any]) -> None:
@@ -92,15 +95,14 @@ def restore(model: Any, state: dict[str, Any]) -> None:
 
 
 def restore_process(state: dict[str, Any]) -> None:
-    """Put the random state back that is not the model's: of Python, NumPy, Keras and PyTorch."""
+    """Put the random state back that is not the model's, as `capture` lists it."""
     random.setstate(_python_state(state))
     np.random.set_state(_unpacked(state["numpy"]))
     if state["keras"] is not None:
         make_global_seed_state().assign(unpack(state["keras"]))
-    if BACKEND == "torch" and "torch" in state:
-        import torch
-
-        torch.set_rng_state(torch.from_numpy(unpack(state["torch"])))
+    torch_random.restore(state)
+    tensorflow_random.restore(state)
+    host.restore(state.get("host"))
 
 
 def seed_variables(model: Any) -> list[Any]:

@@ -1,0 +1,54 @@
+"""The random state of the language that Python runs in, as that language hands it over."""
+
+import json
+from collections.abc import Callable
+
+_Capture = Callable[[], "str | None"]
+_Restore = Callable[[str], object]
+
+_functions: tuple[_Capture, _Restore] | None = None
+
+
+def set_host_state(capture: "_Capture | None", restore: "_Restore | None") -> None:
+    """Let checkpoints hold the random state of a host language, such as R's `.Random.seed`.
+
+    Both functions are called on the thread that trains.
+
+    Args:
+        capture: A function of no argument that returns the state as JSON text, `None` for none.
+            `None` in place of both functions ends the arrangement.
+        restore: A function that takes such a text and puts the state back.
+
+    Raises:
+        ValueError: If only one of the two functions is given.
+    """
+    global _functions
+    if capture is None and restore is None:
+        _functions = None
+    elif capture is None or restore is None:
+        raise ValueError("set_host_state() takes two functions, or None twice; got one of each")
+    else:
+        _functions = capture, restore
+
+
+def capture() -> str | None:
+    """Return the host's random state as JSON text, `None` without a host."""
+    if _functions is None:
+        return None
+    state = _functions[0]()
+    return None if state is None else str(state)
+
+
+def check(state: object) -> None:
+    """Raise a ValueError if `state` is not what `capture` returns."""
+    if state is None:
+        return
+    if not isinstance(state, str):
+        raise ValueError("the host's random state is no text")
+    json.loads(state)
+
+
+def restore(state: str | None) -> None:
+    """Hand the state back to the host, if there is one."""
+    if state is not None and _functions is not None:
+        _functions[1](state)

@@ -1,0 +1,95 @@
+"""TensorFlow's random numbers: the global generator and the seeds that operations draw.
+
+TensorFlow has no public way to ask for either without making one. Seen in TensorFlow 2.16 to 2.21;
+where its modules differ, nothing is captured.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from .packing import pack, unpack
+
+_GENERATOR_MODULE = "tensorflow.python.ops.stateful_random_ops"
+_CONTEXT_MODULE = "tensorflow.python.eager.context"
+
+
+def capture() -> dict[str, Any]:
+    """Return the states as a JSON object; an empty one where TensorFlow is not in use."""
+    state: dict[str, Any] = {}
+    generator = _global_generator()
+    if generator is not None:
+        numbers = generator.state.numpy()
+        state["tensorflow_generator"] = {
+            "algorithm": int(generator.algorithm),
+            "state": pack(numbers),
+        }
+    seeds = _operation_seeds()
+    if seeds is not None:
+        version, words, gauss = seeds.getstate()
+        packed = pack(np.array(words, np.uint64))
+        state["tensorflow_operations"] = {"seed": _global_seed(), "state": [version, packed, gauss]}
+    return state
+
+
+def check(state: dict[str, Any]) -> None:
+    """Raise whatever is wrong with a state, without a change to any generator."""
+    if "tensorflow_generator" in state:
+        generator = state["tensorflow_generator"]
+        numbers = unpack(generator["state"])
+        if numbers.dtype.name != "int64" or numbers.shape not in ((2,), (3,)):
+            raise ValueError("TensorFlow's generator has no state of two or three whole numbers")
+        if type(generator["algorithm"]) is not int:
+            raise ValueError("TensorFlow's generator has no algorithm")
+    if "tensorflow_operations" in state:
+        import random
+
+        random.Random().setstate(_python_state(state["tensorflow_operations"]["state"]))
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Put the states back, as far as TensorFlow is in use."""
+    if "tensorflow_generator" in state and "tensorflow" in sys.modules:
+        _restore_generator(**state["tensorflow_generator"])
+    operations, seeds = state.get("tensorflow_operations"), _operation_seeds()
+    # The seeds of operations follow from the global seed: under another one they mean nothing.
+    if operations is not None and seeds is not None and operations["seed"] == _global_seed():
+        seeds.setstate(_python_state(operations["state"]))
+
+
+def _restore_generator(algorithm: int, state: Any) -> None:
+    import tensorflow as tf
+
+    generator, numbers = _global_generator(), unpack(state)
+    if generator is not None and (int(generator.algorithm), tuple(generator.state.shape)) == (
+        algorithm,
+        numbers.shape,
+    ):
+        generator.reset(numbers)  # functions that are traced already use this object
+    else:
+        tf.random.set_global_generator(tf.random.Generator.from_state(numbers, algorithm))
+
+
+def _global_generator() -> Any:
+    """Return the global generator, `None` if nobody has used it."""
+    return getattr(sys.modules.get(_GENERATOR_MODULE), "global_generator", None)
+
+
+def _operation_seeds() -> Any:
+    """Return Python's generator that the seeds of operations come from, `None` without a seed."""
+    if _global_seed() is None:
+        return None
+    context = sys.modules[_CONTEXT_MODULE].context()
+    seeds = getattr(context, "_rng", None)
+    return seeds if hasattr(seeds, "getstate") else None
+
+
+def _global_seed() -> int | None:
+    find = getattr(sys.modules.get(_CONTEXT_MODULE), "global_seed", None)
+    return None if find is None else find()
+
+
+def _python_state(state: list[Any]) -> tuple[int, tuple[int, ...], float | None]:
+    version, words, gauss = state
+    return version, tuple(int(word) for word in unpack(words)), gauss

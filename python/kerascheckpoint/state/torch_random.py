@@ -1,0 +1,64 @@
+"""PyTorch's random numbers: of the processor, of each GPU in use, and of Apple's.
+
+They matter with every backend of Keras: a PyTorch `DataLoader` draws its order from them.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from .packing import pack, unpack
+
+
+def capture() -> dict[str, Any]:
+    """Return the states as a JSON object; an empty one where nobody has imported PyTorch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    state: dict[str, Any] = {"torch": pack(torch.get_rng_state().numpy())}
+    # Asking for the state of a GPU starts CUDA, which a run on the processor has no need of.
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["torch_cuda"] = [pack(one.cpu().numpy()) for one in torch.cuda.get_rng_state_all()]
+    if torch.backends.mps.is_available():
+        state["torch_mps"] = pack(torch.mps.get_rng_state().cpu().numpy())
+    return state
+
+
+def check(state: dict[str, Any]) -> None:
+    """Raise whatever is wrong with a state, without a change to any generator."""
+    torch: Any = sys.modules.get("torch")
+    for packed in _stored_states(state):
+        array = unpack(packed)
+        if array.dtype.name != "uint8" or array.ndim != 1:
+            raise ValueError("PyTorch's random state is not a row of bytes")
+    if torch is None:
+        return
+    if "torch" in state:
+        torch.Generator().set_state(torch.from_numpy(unpack(state["torch"])))
+    for device, stored in _gpu_states(torch, state):
+        torch.Generator(device=device).set_state(stored)
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Put the states back: those of the processor and of the GPUs that this machine has."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return
+    if "torch" in state:
+        torch.set_rng_state(torch.from_numpy(unpack(state["torch"])))
+    for device, stored in _gpu_states(torch, state):
+        torch.cuda.set_rng_state(stored, device)
+    if "torch_mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(torch.from_numpy(unpack(state["torch_mps"])))
+
+
+def _stored_states(state: dict[str, Any]) -> list[Any]:
+    names = [name for name in ("torch", "torch_mps") if name in state]
+    return [*(state[name] for name in names), *state.get("torch_cuda", [])]
+
+
+def _gpu_states(torch: Any, state: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+    """Yield the name and the stored state of each GPU that there was and is."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index, packed in enumerate(state.get("torch_cuda", [])[:count]):
+        yield f"cuda:{index}", torch.from_numpy(unpack(packed))
