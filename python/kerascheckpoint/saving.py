@@ -6,6 +6,7 @@ from typing import Any
 from .background import BackgroundWriter
 from .formats.base import CheckpointWriter, Form, KerasSave, Target
 from .formats.forms import form_of
+from .keras_seam.own_saving import saves_itself
 from .keras_seam.serialization import save_legacy
 from .model_state import ModelSnapshot, OnlyKeras
 from .snapshot.capture import Snapshotter, state_variables
@@ -78,7 +79,7 @@ class Saver:
 
     def _content(self, model: Any, form: Form) -> tuple[Form, ModelSnapshot | KerasSave]:
         """Return what is to be written, and the form that takes it."""
-        if form.takes == "snapshot":
+        if form.takes == "snapshot" and not saves_itself(model, weights_only=form.weights_only):
             content = self._snapshotter.take(model, weights_only=form.weights_only)
             if not isinstance(content, OnlyKeras):
                 return form, content

@@ -1,15 +1,15 @@
 """What a resumed run takes over from the runs before it: the best value and the files."""
 
 import dataclasses
-import os
 from typing import Any
 
-from .. import catalog
+from .. import catalog, location
 from ..checkpoint_info import CheckpointInfo
 from ..formats import reading
 from ..notify import Once
 from ..policies.monitor import Direction, direction_of_mode, is_improvement
 from ..policies.retention import KeptFile
+from ..storage.base import Storage
 from .direction import settle_direction
 from .run import Run
 from .run_files import RunFiles
@@ -24,11 +24,13 @@ class EarlierRun:
         record: All fields of its record.
         files: The checkpoints of the template that have a record, oldest first; without those
             that are known to be damaged.
+        storage: The place of the files.
     """
 
     info: CheckpointInfo
     record: dict[str, Any]
     files: list[CheckpointInfo]
+    storage: Storage
 
     def hand_over(self, run: Run, model: Any, once: Once) -> None:
         """Give the best value and the files to the run that continues."""
@@ -42,7 +44,7 @@ class EarlierRun:
             best.restore(*self.best(settings.monitor, best.direction, settings.min_delta))
         run.add_lineage(self.record["runs"])
         kept = self.kept_files(settings.monitor, settings.template.name)
-        run.files = RunFiles(settings.retention, best, settings.storage, kept)
+        run.files = RunFiles(settings.retention, best, self.storage, kept)
 
     def discard_damaged(self, monitor: str, direction: Direction, count: int) -> None:
         """Read the `count` best files as a whole; leave the damaged ones out, with a warning."""
@@ -56,7 +58,7 @@ class EarlierRun:
         for info in catalog.ranked(valued, values, direction):
             if whole == count:
                 return
-            if catalog.first_valid([info]) is None:
+            if catalog.first_valid([info], self.storage) is None:
                 self.files.remove(info)
             else:
                 whole += 1
@@ -77,9 +79,8 @@ class EarlierRun:
         known = self.record.get("best_value") if self.record.get("monitor") == monitor else None
         if known is not None and is_improvement(known, best, direction):
             name = self.record.get("best_name")
-            if name is None or not os.path.exists(
-                os.path.join(os.path.dirname(self.info.path), name)
-            ):
+            directory = location.parent(self.info.path)
+            if name is None or not self.storage.exists(location.join(directory, name)):
                 best, path = known, None
         return best, path
 
@@ -88,7 +89,7 @@ class EarlierRun:
         runs = set(self.record["runs"])
         files = []
         for info in self.files:
-            fields = reading.read_record(info.path) or {}
+            fields = reading.read_record(info.path, self.storage) or {}
             own_run = (fields.get("runs") or [None])[-1]
             if fields.get("template") == template and own_run in runs:
                 files.append(KeptFile(info.path, _ranked_value(info, monitor), fields["saved_at"]))

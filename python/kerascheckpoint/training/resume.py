@@ -7,14 +7,17 @@ from typing import Any
 from .. import catalog
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
-from ..formats import reading, record
+from ..file_kind import WEIGHTS_SUFFIX
+from ..formats import record
+from ..formats.base import OpenCheckpoint
 from ..keras_seam.fit_control import forget_start, skip_batches, start_at_epoch
 from ..notify import Once, warn
 from ..policies.file_template import FileTemplate
-from ..restore.model import restore
+from ..restore.model import restore_open
 from ..snapshot.compiled import compiled
 from ..state import random as random_state
 from ..state.packing import unpack
+from ..storage.base import Storage
 from .earlier_run import EarlierRun
 from .messages import Messages
 from .run import Run
@@ -22,34 +25,41 @@ from .run import Run
 
 @dataclasses.dataclass
 class ResumePoint:
-    """A checkpoint that training continues from.
+    """A checkpoint that training continues from: one open file, for its state and its place.
 
     Attributes:
+        checkpoint: The file. Another run may replace it; what is read stays that of this one.
         info: What it says of itself.
         record: All fields of its record.
         earlier: What the runs before left.
     """
 
+    checkpoint: OpenCheckpoint
     info: CheckpointInfo
     record: dict[str, Any]
     earlier: EarlierRun
 
     @classmethod
-    def find(cls, template: FileTemplate) -> "ResumePoint | None":
-        """Return the newest undamaged checkpoint with a record; warn of damaged ones.
+    def find(cls, template: FileTemplate, storage: Storage) -> "ResumePoint | None":
+        """Open the newest undamaged checkpoint with a record; warn of damaged and of stock ones.
 
         Raises:
             CheckpointSchemaError: If a newer version of this package wrote one of the files.
         """
-        infos = [info for info in catalog.list_of(template) if info.schema is not None]
+        found = catalog.list_of(template, storage)
+        infos = [info for info in found if info.schema is not None]
+        if found and not infos:
+            _warn_of_stock_files([info.path for info in found])
         while infos:
-            info = catalog.first_valid([infos[-1]])
-            if info is not None:
-                fields = reading.read_record(info.path) or {}
+            checkpoint = catalog.open_first_valid([infos[-1]], storage)
+            if checkpoint is not None:
+                fields = checkpoint.record or {}
                 missing = record.missing_to_continue(fields)
                 if missing is None:
-                    return cls(info, fields, EarlierRun(info, fields, infos))
-                warn(f"passed over: the record of {info.path!r} has no usable {missing!r}")
+                    infos[-1] = info = checkpoint.info
+                    return cls(checkpoint, info, fields, EarlierRun(info, fields, infos, storage))
+                checkpoint.close()
+                warn(f"passed over: the record of {infos[-1].path!r} has no usable {missing!r}")
             infos.pop()
         return None
 
@@ -75,7 +85,7 @@ class ResumePoint:
                 f"{self.info.path!r} was saved in the middle of an epoch, and the model is "
                 "compiled with another loss or other metrics than then"
             )
-        restore(model, self.info.path)
+        restore_open(model, self.checkpoint)
 
     def enter_epoch(self, model: Any, *, in_fit: bool) -> Callable[[], None]:
         """At the begin of the first epoch: leave no trace on the model, skip what is done.
@@ -122,6 +132,17 @@ def do_nothing() -> None:
     """Do nothing."""
 
 
+def _warn_of_stock_files(paths: list[str]) -> None:
+    names = ", ".join(repr(path) for path in paths[-3:])
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    load = "model.load_weights" if paths[-1].endswith(WEIGHTS_SUFFIX) else "keras.saving.load_model"
+    warn(
+        f"resume=True found only files without a record, such as Keras writes: {names}{more}. "
+        "Training starts from the beginning and may replace them. To start from the newest, call "
+        f"{load}({paths[-1]!r}) before fit()."
+    )
+
+
 def resume_run(run: Run, model: Any, once: Once) -> None:
     """Continue an earlier run: its state, its best value and its files.
 
@@ -133,9 +154,10 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
         model: The model in training.
         once: Says each warning once.
     """
-    own = ResumePoint.find(run.settings.template)
+    own = ResumePoint.find(run.settings.template, run.settings.storage)
     if own is not None and run.group.is_newest(own):
-        own.restore(model)
+        with own.checkpoint:
+            own.restore(model)
         run.group.resume_from(own, run)
         Messages(run.settings.verbose).resuming(own.info)
         if run.in_fit:
@@ -143,6 +165,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
     elif run.group.point is not None:
         run.continue_from(run.group.point.record)
     if own is not None:
+        own.checkpoint.close()
         own.earlier.hand_over(run, model, once)
 
 
