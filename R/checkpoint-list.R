@@ -8,6 +8,11 @@ new_checkpoint_list <- function(infos) {
   checkpoint_list_from_json(text)
 }
 
+# A list of one file, of which nobody can tell whether it is the best of its run.
+single_checkpoint <- function(info) {
+  structure(new_checkpoint_list(list(info)), best_paths = character())
+}
+
 # The columns that every list has, before those of the metrics. A list of several
 # runs has the column "run" in front.
 fixed_columns <- c(

@@ -1,5 +1,5 @@
-# Checks of single arguments. Each returns the value in the type that Python is
-# to receive, or raises a `kerascheckpoint_argument_error`.
+# Checks of single arguments. Each returns the value in the type that Python receives,
+# or raises a `kerascheckpoint_argument_error`.
 
 largest_integer <- .Machine$integer.max
 
@@ -26,8 +26,8 @@ check_flag <- function(value, argument, call = rlang::caller_env()) {
   as.logical(value)
 }
 
-# Both 5L and 5 are whole numbers; 2.7, NA, Inf and what does not fit R's (and
-# reticulate's) 32-bit integers are not.
+# Both 5L and 5 are whole numbers; 2.7, NA, Inf and numbers beyond the 32-bit integers
+# of R and reticulate are not.
 is_whole <- function(value, lower) {
   is.numeric(value) && !is.object(value) &&
     checkmate::test_int(value, lower = lower, upper = largest_integer, tol = 0)
@@ -44,7 +44,7 @@ check_whole <- function(value, argument, lower, null_ok = FALSE, call = rlang::c
   as.integer(value)
 }
 
-# TRUE and FALSE are habits of R's, and what Keras' own callback takes.
+# R users write TRUE and FALSE, and Keras' own callback takes them.
 check_verbose <- function(value, call = rlang::caller_env()) {
   if (checkmate::test_flag(value)) {
     return(as.integer(value))
@@ -52,8 +52,8 @@ check_verbose <- function(value, call = rlang::caller_env()) {
   check_whole(value, "verbose", lower = 0L, call = call)
 }
 
-# The whole vector of choices is what a function passes on that has the same
-# default as ours: its first element, as for `match.arg()`.
+# As in `match.arg()`, the vector of all choices stands for the first one: a function
+# of the user's with the same default passes it on.
 check_on_save_error <- function(value, call = rlang::caller_env()) {
   choices <- c("raise", "warn")
   check_choice(if (identical(value, choices)) "raise" else value, "on_save_error", choices, call)
@@ -84,14 +84,17 @@ check_initial_value_threshold <- function(value, call = rlang::caller_env()) {
   as.double(value)
 }
 
-# "epoch", batches as an integer, or the seconds of an interval with class
-# "seconds", which become a Python timedelta once there is a Python.
+# Returns "epoch", a number of batches, a share such as "2%", a function, or the seconds
+# of an interval with class "seconds", which new_model_checkpoint() makes a timedelta.
 check_save_freq <- function(value, call = rlang::caller_env()) {
-  if (checkmate::test_string(value) && value == "epoch") {
-    return("epoch")
+  if (checkmate::test_string(value) && (value == "epoch" || is_share(value))) {
+    return(as.character(value))
   }
   if (is_whole(value, lower = 1)) {
     return(as.integer(value))
+  }
+  if (is.function(value) && takes_arguments(value, 3L)) {
+    return(value)
   }
   if (inherits(value, "difftime") && length(value) == 1L) {
     seconds <- as.numeric(value, units = "secs")
@@ -102,12 +105,63 @@ check_save_freq <- function(value, call = rlang::caller_env()) {
   abort_argument(
     "save_freq", value,
     paste(
-      "\"epoch\", a whole number of batches (1 or more),",
-      "or one positive difftime such as as.difftime(10, units = \"mins\")"
+      "\"epoch\", a whole number of batches (1 or more), one positive difftime such as",
+      "as.difftime(10, units = \"mins\"), a share of the training time such as \"2%\" (up to",
+      "\"100%\"), or a function of epoch, batch and logs"
     ),
     headline = paste0("Unrecognized save_freq: ", describe_value(value), "."),
     call = call
   )
+}
+
+is_share <- function(value) {
+  number <- sub(" *%$", "", value)
+  if (number == value || !grepl("^[0-9]*[.]?[0-9]+$", number)) {
+    return(FALSE)
+  }
+  share <- as.double(number)
+  share > 0 && share <= 100
+}
+
+# Whether a function can be called with `n` arguments and no names.
+takes_arguments <- function(fun, n) {
+  arguments <- formals(args(fun))
+  "..." %in% names(arguments) || length(arguments) >= n
+}
+
+check_after_save <- function(value, call = rlang::caller_env()) {
+  if (!is.null(value) && !(is.function(value) && takes_arguments(value, 1L))) {
+    abort_argument("after_save", value, "a function of one argument, or NULL", call = call)
+  }
+  value
+}
+
+# TRUE, FALSE or the names of signals; Python knows which ones this system has.
+check_save_on_interrupt <- function(value, call = rlang::caller_env()) {
+  if (checkmate::test_flag(value)) {
+    return(as.logical(value))
+  }
+  named <- is.character(value) && length(value) && all(grepl("^SIG[A-Z0-9]+$", value))
+  if (!named || any(value %in% c("SIGKILL", "SIGSTOP"))) {
+    abort_argument(
+      "save_on_interrupt", value,
+      "TRUE, FALSE, or names of signals such as c(\"SIGTERM\", \"SIGUSR1\")", call = call
+    )
+  }
+  unique(as.character(value))
+}
+
+check_storage_options <- function(value, call = rlang::caller_env()) {
+  if (is.null(value)) {
+    return(NULL)
+  }
+  if (!is.list(value) || is.object(value) || (length(value) && !rlang::is_dictionaryish(value))) {
+    abort_argument(
+      "storage_options", value, "a list with a different name for each option, or NULL",
+      call = call
+    )
+  }
+  value
 }
 
 # In seconds: what a Python timedelta can tell from zero, and the most it holds.

@@ -48,17 +48,21 @@ describe_value <- function(value) {
   sprintf("%s of length %d", class(value)[[1L]], length(value))
 }
 
-# Runs code that calls Python. Python's exceptions become errors of this package,
-# or only those for which `only` is true. Those of the types in `refusals` are
-# refused arguments as well. A warning that a handler wants to leave with is
-# signalled again once Python's frames are gone (see R/warnings.R).
+# Runs code that calls Python. Python's exceptions become errors of this package, or
+# only those for which `only` is true. Those of the types in `refusals` are refused
+# arguments as well. A condition of R that was stopped below Python is signalled again
+# (see R/jumps.R); an error of R's becomes the parent of the error that it led to.
 with_python_conditions <- function(code, refusals = character(), only = NULL,
                                    call = rlang::caller_env()) {
-  forget_pending_warning()
+  forget_pending()
   tryCatch(code, error = function(error) {
-    raise_pending_warning()
     exception <- python_exception(error)
-    if (is.null(exception) || !(is.null(only) || only(exception))) {
+    cause <- take_pending(conditionMessage(error))
+    ours <- !is.null(exception) && (is.null(only) || only(exception))
+    if (!is.null(cause) && !(inherits(cause, "error") && is_checkpoint_error(exception))) {
+      signal_again(cause)
+    }
+    if (!ours) {
       stop(error)
     }
     refused <- exception$type %in% refusals
@@ -68,7 +72,7 @@ with_python_conditions <- function(code, refusals = character(), only = NULL,
         if (refused) "kerascheckpoint_argument_error", python_condition_class(exception$type)
       ),
       argument = if (refused) argument_in(exception$text),
-      parent = parent_condition(exception),
+      parent = if (is.null(cause)) parent_condition(exception) else cause,
       call = call
     )
   })
@@ -84,6 +88,8 @@ argument_in <- function(text) {
 printable_lines <- function(text) {
   paste(printable(strsplit(text, "\n", fixed = TRUE)[[1L]]), collapse = "\n")
 }
+
+is_checkpoint_error <- function(exception) any(startsWith(exception$bases, "Checkpoint"))
 
 # Finds the type and text of the Python exception behind an R error. Since
 # reticulate 1.30 the condition is the exception itself; before that we have to ask

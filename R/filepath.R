@@ -24,17 +24,6 @@ escape_braces <- function(path) gsub("([{}])", "\\1\\1", path)
 
 unescape_braces <- function(path) gsub("([{}])\\1", "\\1", path)
 
-# Python would take a URL for a relative path and write to a directory "s3:".
-check_mounted <- function(path, argument, call) {
-  if (is_url(path)) {
-    abort_argument(
-      argument, path,
-      "a path on a mounted file system: mount the remote storage, or save locally and copy it",
-      call = call
-    )
-  }
-}
-
 # Checks what can be checked without Python; the rest of the grammar of format
 # strings is Python's, which refuses what it cannot fill when the callback is made.
 check_filepath <- function(filepath, save_weights_only, resume, call = rlang::caller_env()) {
@@ -44,40 +33,40 @@ check_filepath <- function(filepath, save_weights_only, resume, call = rlang::ca
   if (!checkmate::test_string(filepath, min.chars = 1L)) {
     refuse(NULL, "one path, as a string or an fs::path")
   }
-  check_mounted(filepath, "filepath", call)
   check_suffix(filepath, save_weights_only, resume, refuse)
   check_braces(filepath, call)
   path <- absolute_path(filepath, template = TRUE)
-  if (dir.exists(unescape_braces(path))) {
+  if (!endsWith(path, ".orbax") && dir.exists(unescape_braces(path))) {
     refuse("`filepath` is an existing directory.", "the path of a file, or a template of one")
   }
   path
 }
 
 check_suffix <- function(filepath, save_weights_only, resume, refuse) {
-  suffix <- Find(function(suffix) endsWith(filepath, suffix), c(".weights.h5", ".keras", ".h5", ""))
-  if (save_weights_only && suffix != ".weights.h5") {
+  known <- c(".weights.h5", ".keras", ".orbax", ".h5", "")
+  suffix <- Find(function(suffix) endsWith(filepath, suffix), known)
+  if (save_weights_only && !suffix %in% c(".weights.h5", ".orbax")) {
     refuse(
-      "With `save_weights_only = TRUE`, `filepath` must end in \".weights.h5\".",
+      "With `save_weights_only = TRUE`, `filepath` must end in \".weights.h5\" (or \".orbax\").",
       "a path that ends in \".weights.h5\", or set `save_weights_only = FALSE`"
     )
   }
   if (!save_weights_only && suffix == ".weights.h5") {
     refuse(
       "A \".weights.h5\" file holds weights only: set `save_weights_only = TRUE`.",
-      "a path that ends in \".keras\" (or \".h5\") for a whole model"
+      "a path that ends in \".keras\" (or \".orbax\", \".h5\") for a whole model"
     )
   }
   if (suffix == "") {
     refuse(
-      "For a whole model, `filepath` must end in \".keras\" (or \".h5\").",
+      "For a whole model, `filepath` must end in \".keras\" (or \".orbax\", \".h5\").",
       "a path that ends in \".keras\", or in \".weights.h5\" with `save_weights_only = TRUE`"
     )
   }
   if (resume && suffix == ".h5") {
     refuse(
       "A legacy \".h5\" file keeps no record to resume from.",
-      "with `resume = TRUE`, a path that ends in \".keras\" or \".weights.h5\""
+      "with `resume = TRUE`, a path that ends in \".keras\", \".weights.h5\" or \".orbax\""
     )
   }
 }

@@ -1,27 +1,26 @@
 #' Put a checkpoint back into a model
 #'
-#' Restores everything a checkpoint holds into a model of the same architecture:
-#' weights, the optimizer's state (the optimizer is built first if it is not), the
-#' random state of every layer and of Keras. `resume = TRUE` in
+#' Restores everything that a checkpoint holds into a model of the same architecture: the
+#' weights, the optimizer's state and the random state of every layer and of Keras. An
+#' optimizer that is not built yet is built first. `resume = TRUE` in
 #' [callback_model_checkpoint()] does this by itself when training starts;
-#' `restore_checkpoint()` is for doing it by hand.
+#' `restore_checkpoint()` does it by hand.
 #'
-#' Either everything is restored or nothing: if the model differs from the file,
-#' the model stays as it was. If the model is not compiled, the optimizer's state
-#' is left out with a warning.
+#' Either everything is restored or nothing: if the model differs from the file, the model
+#' stays as it was. For a model that is not compiled the optimizer's state is left out,
+#' with a warning.
 #'
 #' @param model A Keras model.
 #' @param path A string or [fs::path()]: a checkpoint file, `.keras` or
 #'   `.weights.h5`.
 #'
-#' @returns Invisibly, what the checkpoint says of itself: a data frame of class
-#'   `checkpoint_list` with one row, described at [list_checkpoints()]. `epoch` is
-#'   the number of epochs completed, so training by hand carries on with
-#'   `initial_epoch = epoch + 1`. The model is changed in place.
+#' @returns Invisibly, a `checkpoint_list` of one row that describes the file; see
+#'   [list_checkpoints()]. `epoch` is the number of epochs completed, so to carry on by
+#'   hand use `initial_epoch = epoch + 1`. The model is changed in place.
 #'
 #' @section Errors:
-#' A `kerascheckpoint_mismatch_error` names the first difference between model and
-#' file; damaged and missing files are as in [verify_checkpoint()].
+#' A `kerascheckpoint_mismatch_error` names the first difference between model and file.
+#' Damaged and missing files raise the errors of [verify_checkpoint()].
 #'
 #' @seealso [latest_checkpoint()] and [best_checkpoint()] to find a file,
 #'   [load_model()] to read a whole model.
@@ -52,5 +51,5 @@ restore_checkpoint <- function(model, path) {
   info <- with_python_conditions(
     core(convert = FALSE)$restore_checkpoint(model, path)
   )
-  invisible(new_checkpoint_list(list(info)))
+  invisible(single_checkpoint(info))
 }

@@ -124,5 +124,3 @@ as_class_weight <- function(class_weight) {
   }
   reticulate::py_dict(as.list(as.integer(classes)), as.list(unname(class_weight)))
 }
-
-is_checkpoint_error <- function(exception) any(startsWith(exception$bases, "Checkpoint"))

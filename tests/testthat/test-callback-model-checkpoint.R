@@ -37,6 +37,78 @@ test_that("arguments arrive in the types that Python expects", {
   expect_true(saving$save_on_background)
 })
 
+test_that("signals and storage options arrive as Python has them", {
+  skip_without_keras()
+  path <- file.path(local_directory(), "a.keras")
+  saving <- callback_model_checkpoint(path, save_on_interrupt = c("SIGTERM", "SIGUSR1"))
+  expect_identical(saving$save_on_interrupt, list("SIGTERM", "SIGUSR1"))
+  expect_error(callback_model_checkpoint(path, save_on_interrupt = "SIGNOSUCH"), "SIGNOSUCH",
+               class = "kerascheckpoint_argument_error")
+  expect_error(callback_model_checkpoint(path, storage_options = list(key = "x")), "storage_options",
+               class = "kerascheckpoint_argument_error")
+  options <- as_dict(list(port = 9000, nested = list(a = TRUE), key = "x", share = .5))
+  expect_match(as.character(reticulate::py_str(options)),
+               "{'port': 9000, 'nested': {'a': True}, 'key': 'x', 'share': 0.5}", fixed = TRUE)
+})
+
+test_that("an R function decides when to save", {
+  skip_without_keras()
+  directory <- local_directory()
+  seen <- list()
+  saving <- callback_model_checkpoint(
+    file.path(directory, "{epoch}.keras"), monitor = "loss",
+    save_freq = function(epoch, batch, logs) {
+      seen[[length(seen) + 1L]] <<- list(epoch = epoch, batch = batch, loss = logs$loss)
+      is.null(batch) && epoch == 2L
+    }
+  )
+  train(new_model(), saving, epochs = 3)
+  expect_identical(vapply(seen, `[[`, 1L, "epoch"), rep(1:3, each = 3))
+  expect_identical(lapply(seen, `[[`, "batch"), rep(list(1L, 2L, NULL), 3))
+  expect_true(all(vapply(seen, function(call) is.double(call$loss), NA)))
+  expect_identical(list_checkpoints(directory)$epoch[1], 2L)
+})
+
+test_that("after_save hears of each file, as a row, when the file is there", {
+  skip_without_keras()
+  heard <- list()
+  saving <- callback_model_checkpoint(
+    file.path(local_directory(), "{epoch}.keras"), save_on_background = TRUE,
+    after_save = function(checkpoint) {
+      expect_true(file.exists(checkpoint$path))
+      heard[[length(heard) + 1L]] <<- checkpoint
+    }
+  )
+  train(new_model(), saving, epochs = 2)
+  expect_length(heard, 2L)
+  expect_s3_class(heard[[1]], "checkpoint_list")
+  expect_identical(do.call(rbind, heard)$epoch, 1:2)
+})
+
+test_that("an error in after_save ends fit() with that error in sight", {
+  skip_without_keras()
+  skip_with_keras3()
+  saving <- function(...) {
+    callback_model_checkpoint(
+      file.path(local_directory(), "{epoch}.keras"),
+      after_save = function(checkpoint) rlang::abort("no upload", class = "upload_error"), ...
+    )
+  }
+  error <- expect_error(train(new_model(), saving()), "no upload")
+  expect_true(inherits(error, "upload_error") || inherits(error$parent, "upload_error"))
+  expect_warning(train(new_model(), saving(on_save_error = "warn"), epochs = 1), "no upload",
+                 class = "kerascheckpoint_warning")
+})
+
+test_that("a share of the training time is a frequency", {
+  skip_without_keras()
+  directory <- local_directory()
+  saving <- callback_model_checkpoint(file.path(directory, "{step}.keras"), monitor = "loss",
+                                      save_freq = "50%")
+  train(new_model(), saving, epochs = 2)
+  expect_gte(nrow(list_checkpoints(directory)), 1L)
+})
+
 test_that("a difftime is a timedelta", {
   skip_without_keras()
   saving <- callback_model_checkpoint(file.path(local_directory(), "a.keras"),

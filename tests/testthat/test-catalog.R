@@ -39,6 +39,25 @@ test_that("one file and a template are places to look, too", {
   withr::with_dir(run$directory, expect_identical(list_checkpoints(".")$epoch, 1:3))
 })
 
+test_that("several runs are told apart by a column", {
+  skip_without_keras()
+  one <- trained_run()
+  other <- trained_run()
+  files <- list_checkpoints(c(small = one$directory, large = other$directory))
+  expect_s3_class(files, "checkpoint_list")
+  expect_identical(names(files)[1:2], c("run", "path"))
+  expect_identical(files$run, rep(c("small", "large"), each = 3))
+  expect_identical(files$epoch, c(1:3, 1:3))
+  best <- c(best_checkpoint(one$directory), best_checkpoint(other$directory))
+  expect_identical(files$path[is_best_of_run(files)], best)
+  parent <- local_directory()
+  expect_true(all(file.rename(c(one$directory, other$directory), file.path(parent, c("a", "b")))))
+  files <- withr::with_dir(parent, list_checkpoints(c("a/", "b")))
+  expect_identical(files$run, rep(c("a", "b"), each = 3))
+  expect_error(list_checkpoints(c(parent, parent)), "tell its runs apart",
+               class = "kerascheckpoint_argument_error")
+})
+
 test_that("the newest and the best are paths", {
   skip_without_keras()
   run <- trained_run()
@@ -94,5 +113,4 @@ test_that("wrong places are refused before Python is asked", {
   expect_error(verify_checkpoint(NA), class = "kerascheckpoint_argument_error")
   expect_error(list_checkpoints("{epoch.keras"), "without its partner",
                class = "kerascheckpoint_argument_error")
-  expect_error(list_checkpoints("s3://bucket"), class = "kerascheckpoint_argument_error")
 })

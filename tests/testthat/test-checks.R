@@ -9,7 +9,7 @@ wrong_arguments <- function() {
       list("model"), list("model.tf"), list("model.weights.h5"), list("model.h5", resume = TRUE),
       list(good, save_weights_only = TRUE), list("model.h5", save_weights_only = TRUE),
       list("{epoch.keras"), list("epoch}.keras"), list("{{epoch}.keras"),
-      list("s3://bucket/{epoch}.keras"), list("https://example.org/a.keras")
+      list("s3://bucket/{epoch}"), list("s3://bucket/{epoch.keras")
     ),
     monitor = list(list(NULL), list(""), list(NA), list(1), list(c("a", "b"))),
     verbose = list(list(-1), list(2.7), list(NA), list(NULL), list("1"), list(3e9), list(0:1)),
@@ -21,7 +21,9 @@ wrong_arguments <- function() {
       list(TRUE), list(NULL), list("Epoch"), list("5"), list(1:2), list(list(1)), list(factor(1)),
       list(as.difftime(0, units = "secs")), list(as.difftime(-1, units = "mins")),
       list(as.difftime(NA_real_, units = "mins")), list(as.difftime(c(1, 2), units = "mins")),
-      list(as.difftime(Inf, units = "mins")), list(as.difftime(1e12, units = "weeks"))
+      list(as.difftime(Inf, units = "mins")), list(as.difftime(1e12, units = "weeks")),
+      list("0%"), list("101%"), list("%"), list("-2%"), list("2 percent"), list(c("1%", "2%")),
+      list(function() TRUE), list(function(epoch, batch) TRUE)
     ),
     initial_value_threshold = list(
       list(NA), list(NaN), list("0"), list(c(1, 2)), list(TRUE), list(factor(1)),
@@ -33,7 +35,11 @@ wrong_arguments <- function() {
                      list(as.difftime(1, units = "secs"))),
     save_on_background = list(list(NULL), list(NA), list(1), list("no")),
     resume = list(list(NULL), list(NA), list(1), list("auto")),
-    save_on_interrupt = list(list(NULL), list(NA), list(1)),
+    save_on_interrupt = list(list(NULL), list(NA), list(1), list("term"), list(character()),
+                             list(c("SIGTERM", NA)), list("SIGKILL"), list(c(TRUE, FALSE))),
+    storage_options = list(list("key"), list(c(key = "x")), list(list("x")), list(list(a = 1, 2)),
+                           list(list(a = 1, a = 2)), list(data.frame(a = 1))),
+    after_save = list(list("print"), list(TRUE), list(function() NULL)),
     on_save_error = list(list("stop"), list(NULL), list(NA), list(1), list(c("warn", "raise"))),
     `...` = list(list(good, "val_loss", 0, FALSE, FALSE, "auto", "epoch", NULL, 3),
                  list(good, keep_bests = 2))
@@ -120,6 +126,16 @@ test_that("what R users are used to is accepted", {
   expect_identical(check_verbose(0), 0L)
   expect_identical(check_on_save_error(c("raise", "warn")), "raise")
   expect_identical(check_save_freq(c(a = "epoch")), "epoch")
+})
+
+test_that("shares, functions and signals are accepted as they are written", {
+  expect_identical(check_save_freq("2%"), "2%")
+  expect_identical(check_save_freq("0.5 %"), "0.5 %")
+  asked <- function(...) TRUE
+  expect_identical(check_save_freq(asked), asked)
+  expect_identical(check_after_save(print), print)
+  expect_identical(check_save_on_interrupt(c("SIGTERM", "SIGUSR1")), c("SIGTERM", "SIGUSR1"))
+  expect_identical(check_storage_options(list()), list())
 })
 
 test_that("a difftime of any unit is an interval in seconds", {

@@ -40,6 +40,14 @@ test_that("braces in a directory that the user did not write are no placeholders
   expect_match(absolute_path("{epoch}.keras"), "/{odd}/{epoch}.keras", fixed = TRUE)
 })
 
+test_that("a URL stays as it is, and an Orbax directory may hold either", {
+  expect_identical(check_filepath("s3://bucket/a/../{epoch}.keras", FALSE, FALSE),
+                   "s3://bucket/a/../{epoch}.keras")
+  for (weights_only in c(TRUE, FALSE)) {
+    expect_identical(check_filepath("/a/{epoch}.orbax", weights_only, TRUE), "/a/{epoch}.orbax")
+  }
+})
+
 test_that("an existing directory is found whatever its name", {
   withr::local_dir(local_directory())
   dir.create("{a}.keras")
