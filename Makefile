@@ -34,6 +34,7 @@ quick: setup-test ## in under a minute: style, types, and the tests that need no
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy --strict python/kerascheckpoint
+	$(BIN)/mypy --config-file tools/mypy-tests.ini
 	tools/pytest-backends --quick
 
 .PHONY: lint
@@ -42,6 +43,7 @@ lint: setup-test ## style and types: ruff, import contracts, mypy, shellcheck, l
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy --strict python/kerascheckpoint
+	$(BIN)/mypy --config-file tools/mypy-tests.ini
 	$(BIN)/shellcheck -x .ci/run tools/system-packages $$(grep -l '^#!.*bash' tools/*)
 	Rscript tools/lint.R
 

@@ -299,7 +299,7 @@ class Stopwatch:
         self.stalls: list[float] = []
         self.first_steps: list[float] = []
         self.other_steps: list[float] = []
-        self._begin = 0.0
+        self._begin = self._step = 0.0
 
     def before(self) -> Any:
         """Return the callback to put before the one that is measured."""

@@ -39,7 +39,7 @@ def command(*arguments):
 def inside(capsys, *arguments):
     """Run the command in this process, which is quicker."""
     try:
-        status = main([str(argument) for argument in arguments])
+        status: int | str | None = main([str(argument) for argument in arguments])
     except SystemExit as stop:
         status = stop.code
     return status, *capsys.readouterr()

@@ -447,7 +447,7 @@ def test_what_was_accepted_is_finished_when_the_script_ends_by_its_error(tmp_pat
 class Watched(layers.Dense):
     """Notes the threads that its code runs on."""
 
-    threads = ()
+    threads: tuple[threading.Thread, ...] = ()
 
     def get_config(self):
         Watched.threads = (*Watched.threads, threading.current_thread())

@@ -63,7 +63,7 @@ def test_keras_eight_arguments_come_first_and_by_position(tmp_path):
         assert getattr(checkpoint, name) == getattr(reference, name)
     assert (checkpoint.save_freq, checkpoint.best) == (reference.save_freq, reference.best)
     with pytest.raises(TypeError):
-        ModelCheckpoint(path, "loss", 1, True, True, "max", 7, 0.5, 3)
+        ModelCheckpoint(path, "loss", 1, True, True, "max", 7, 0.5, 3)  # type: ignore[call-arg]
 
 
 def test_verbose_may_be_true_or_false_as_for_keras(tmp_path):

@@ -202,7 +202,7 @@ def rewritten(source, path, change):
             if member.filename == "metadata.json":
                 metadata = json.loads(content)
                 metadata[record.KEY] = change(metadata[record.KEY])
-                content = json.dumps(metadata)
+                content = json.dumps(metadata).encode()
             new.writestr(member.filename, content)
     return path
 

@@ -5,6 +5,7 @@ versions have pinned memory on it as well.
 """
 
 import threading
+from typing import Any
 
 import keras
 import numpy as np
@@ -201,7 +202,7 @@ def test_what_the_first_copy_needs_is_there_before_it(on_device, backend):
     memory = StagingBuffers()
     memory.prepare(state_variables(model))
     memory._finish_preparing()
-    copier = memory._devices._copier
+    copier: Any = memory._devices._copier
     before = list(copier._compiled) if backend == "jax" else [id(block) for block in copier._free]
     staged = memory.stage(Snapshotter().capture(model, weights_only=True), {})
     staged.content()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import h5py
 import keras
@@ -126,7 +127,7 @@ with LocalStorage().atomic_write({str(path)!r}) as staged:
     content = f.content_of({{"vars/0": f.np.ones(2)}}, model=True)
     f.KerasFileWriter().write(staged.fd, content, f.FIELDS)
 """
-    settings = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    settings: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=os.path.dirname(__file__), **settings
     ) as writer:

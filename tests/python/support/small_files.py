@@ -77,7 +77,8 @@ def read(path: Any) -> dict[str, np.ndarray]:
 
 def places_of(path: Any) -> dict[str, tuple[int, int]]:
     """Return where each array's bytes lie in a file, as (start, length)."""
-    with forms.open_checkpoint(path) as checkpoint:
+    opened: Any = forms.open_checkpoint(path)
+    with opened as checkpoint:
         start = checkpoint.weights.start
         return {
             name: (start + array.offset, array.nbytes)
