@@ -9,8 +9,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .average import average_checkpoints
 from .catalog import best_checkpoint, latest_checkpoint, list_checkpoints
 from .checkpoint_info import CheckpointInfo
+from .checkpoint_list import CheckpointList
+from .compare import ArrayDifference, compare_checkpoints
 from .errors import (
     CheckpointCorruptError,
     CheckpointError,
@@ -30,9 +33,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArrayDifference",
     "CheckpointCorruptError",
     "CheckpointError",
     "CheckpointInfo",
+    "CheckpointList",
     "CheckpointMismatchError",
     "CheckpointNameError",
     "CheckpointNotFoundError",
@@ -41,9 +46,12 @@ __all__ = [
     "CheckpointWarning",
     "CheckpointWriteError",
     "ModelCheckpoint",
+    "average_checkpoints",
     "best_checkpoint",
+    "compare_checkpoints",
     "latest_checkpoint",
     "list_checkpoints",
+    "plot_checkpoints",
     "restore_checkpoint",
     "verify_checkpoint",
 ]
@@ -75,6 +83,35 @@ def restore_checkpoint(
     from .restore.model import restore
 
     return restore(model, path, storage_options)
+
+
+def plot_checkpoints(
+    filepath: "str | os.PathLike[str]",
+    monitor: str | None = None,
+    ax: Any = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Any:
+    """Draw a metric of checkpoints over the epochs, and mark the best one.
+
+    Needs matplotlib (`pip install kerascheckpoint[plot]`).
+
+    Args:
+        filepath: A directory, a template or one file, as for `list_checkpoints`.
+        monitor: Name of the metric; `None` takes the one that the newest file monitored.
+        ax: Axes of matplotlib to draw into; `None` makes new ones.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If no checkpoint has a finite value of the metric; the text lists the names
+            there are.
+    """
+    from .plot import plot
+
+    return plot(list_checkpoints(filepath, storage_options), monitor, ax)
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import location
-from .checkpoint_info import CheckpointInfo
+from .checkpoint_info import CheckpointInfo, Mode
+from .checkpoint_list import (
+    CheckpointList,
+    best_first,
+    by_value,
+    direction_for,
+    last_monitor,
+    metric_names,
+)
 from .errors import (
     CheckpointCorruptError,
     CheckpointError,
@@ -19,14 +27,13 @@ from .formats.base import ForeignFileError, OpenCheckpoint
 from .formats.forms import open_checkpoint, reading_many
 from .notify import warn
 from .policies.file_template import FileTemplate
-from .policies.monitor import Direction, direction_of_name, is_improvement
 from .storage.base import Storage
 from .storage.places import storage_for
 
 
 def list_checkpoints(
     filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
-) -> list[CheckpointInfo]:
+) -> CheckpointList:
     """List checkpoints, oldest first (by `saved_at`, then `step`).
 
     Args:
@@ -44,10 +51,13 @@ def list_checkpoints(
         CheckpointUnreachableError: If a remote place refuses or does not answer.
     """
     storage = _place_of(filepath, storage_options)
-    return _read_all(_paths(filepath, storage), storage)
+    paths = _paths(filepath, storage)
+    if not paths:
+        _warn_of_nothing(filepath, storage)
+    return _read_all(paths, storage)
 
 
-def list_of(template: FileTemplate, storage: Storage | None = None) -> list[CheckpointInfo]:
+def list_of(template: FileTemplate, storage: Storage | None = None) -> CheckpointList:
     """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does.
 
     Args:
@@ -62,7 +72,7 @@ def list_of(template: FileTemplate, storage: Storage | None = None) -> list[Chec
 
 def _read_all(
     paths: Iterable[str], storage: Storage | None = None, *, refuse_newer: bool = False
-) -> list[CheckpointInfo]:
+) -> CheckpointList:
     infos = []
     for path, found in _look_at(list(paths), storage):
         if isinstance(found, CheckpointInfo):
@@ -75,7 +85,7 @@ def _read_all(
             raise found
         elif suffix_of(path):
             warn(f"not listed: {found}")
-    return sorted(infos, key=lambda info: info.age_key)
+    return CheckpointList(sorted(infos, key=lambda info: info.age_key))
 
 
 def _look_at(
@@ -115,7 +125,7 @@ def latest_checkpoint(
 def best_checkpoint(
     filepath: "str | os.PathLike[str]",
     monitor: str | None = None,
-    mode: str | None = None,
+    mode: Mode | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> CheckpointInfo | None:
     """Return the checkpoint with the best value of a metric, or `None` if none has one.
@@ -135,26 +145,27 @@ def best_checkpoint(
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min', 'max' or None. Received: mode={mode!r}.")
-    infos = [
-        info for info in list_checkpoints(filepath, storage_options) if info.schema is not None
-    ]
-    named = [info for info in infos if info.monitor is not None]
-    if monitor is None and named:
-        monitor = named[-1].monitor
-    values = {
-        info.path: info.metrics[monitor]
-        for info in infos
-        if monitor in info.metrics and not info.is_cut_short
-    }
-    if monitor is None or not values:
+    infos = list_checkpoints(filepath, storage_options)
+    name = last_monitor(infos) if monitor is None else monitor
+    known = metric_names(infos)
+    if monitor is not None and infos and monitor not in known:
+        warn(f"no checkpoint at {os.fspath(filepath)!r} has a metric {monitor!r}; {_named(known)}")
+    if name is None or name not in known:
         return None
-    direction = mode or _saved_mode(infos, monitor) or direction_of_name(monitor)
+    direction = mode or direction_for(infos, name)
     if direction is None:
         raise ValueError(
-            f"whether less or more of {monitor!r} is better is not known: pass mode='min' or 'max'."
+            f"whether less or more of {name!r} is better is not known: pass mode='min' or 'max'."
         )
-    candidates = ranked([i for i in infos if i.path in values], values, direction)
+    candidates = best_first(infos, name, direction)
     return first_valid(candidates, _place_of(filepath, storage_options))
+
+
+def _named(names: list[str]) -> str:
+    if not names:
+        return "there are no metrics"
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return "there are: " + ", ".join(repr(name) for name in names[:20]) + more
 
 
 def first_valid(
@@ -181,7 +192,9 @@ def open_first_valid(
         for info in infos:
             try:
                 checkpoint = open_checkpoint(info.path, storage)
-            except (CheckpointCorruptError, CheckpointNotFoundError) as error:
+            except CheckpointUnreachableError:
+                raise
+            except (CheckpointCorruptError, OSError) as error:  # it may have vanished meanwhile
                 warn(f"passed over: {error}")
                 continue
             try:
@@ -197,19 +210,11 @@ def open_first_valid(
     return None
 
 
-def _saved_mode(infos: list[CheckpointInfo], monitor: str) -> str | None:
-    modes = [info.mode for info in infos if info.monitor == monitor and info.mode]
-    return modes[-1] if modes else None
-
-
 def ranked(
     infos: list[CheckpointInfo], values: dict[str, float], direction: str
 ) -> Iterator[CheckpointInfo]:
     """Yield checkpoints, best first, by their values (by path); of equal ones the earliest."""
-    side: Direction = "max" if direction == "max" else "min"
-    finite = [info for info in infos if is_improvement(values[info.path], None, side)]
-    sign = -1 if side == "max" else 1
-    yield from sorted(finite, key=lambda info: sign * values[info.path])
+    return by_value(infos, values, "max" if direction == "max" else "min")
 
 
 def _place_of(
@@ -229,6 +234,18 @@ def _paths(filepath: "str | os.PathLike[str]", storage: Storage) -> list[str]:
     if storage.exists(text):
         return [text]
     return _paths_of(FileTemplate.parse(filepath), storage)
+
+
+def _warn_of_nothing(filepath: "str | os.PathLike[str]", storage: Storage) -> None:
+    """Say which part of a path is missing, rather than that there is nothing."""
+    text = location.absolute(filepath)
+    if storage.is_directory(text):
+        return
+    template = FileTemplate.parse(filepath)
+    if template.names and not storage.is_directory(template.directory):
+        warn(f"there is no directory {template.directory!r}")
+    elif not template.names:
+        warn(f"there is no file or directory {text!r}")
 
 
 def _paths_of(template: FileTemplate, storage: Storage | None = None) -> list[str]:

@@ -3,10 +3,12 @@
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+Mode = Literal["min", "max"]
 Reason = Literal["epoch", "batch", "time", "interrupt", "train_end"]
 
 
@@ -39,7 +41,7 @@ class CheckpointInfo:
     step: int | None
     metrics: dict[str, float]
     monitor: str | None
-    mode: str | None
+    mode: Mode | None
     value: float | None
     best: bool | None
     reason: Reason | None
@@ -98,6 +100,10 @@ class CheckpointInfo:
             schema=None,
             **nothing,
         )
+
+    def __fspath__(self) -> str:
+        """Return the path, so that `open` and `keras.saving.load_model` take a checkpoint."""
+        return os.fspath(self.path)
 
     @property
     def is_cut_short(self) -> bool:

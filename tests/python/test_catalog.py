@@ -63,9 +63,6 @@ def test_a_copied_file_keeps_its_age(tmp_path):
         ("m-{epoch}-{val_loss:.2f}.keras", ["m-3-0.25.keras"]),
         ("{epoch}.weights.h5", ["4.weights.h5"]),
         ("2.keras", ["2.keras"]),
-        ("best.keras", []),
-        ("none/{epoch}.keras", []),
-        ("none", []),
     ],
 )
 def test_a_directory_a_template_and_a_file_name_what_is_meant(tmp_path, template, found):
@@ -75,6 +72,45 @@ def test_a_directory_a_template_and_a_file_name_what_is_meant(tmp_path, template
     (tmp_path / "sub").mkdir()
     add(tmp_path / "sub", "5.keras", 5)
     assert names(list_checkpoints(tmp_path / template)) == found
+
+
+@pytest.mark.parametrize("name", ["best.keras", "none/{epoch}.keras", "none"])
+def test_a_path_that_is_not_there_is_named_in_a_warning(tmp_path, name):
+    """A mistyped directory must not look like a run without checkpoints."""
+    add(tmp_path, "1.keras", 1)
+    with pytest.warns(CheckpointWarning, match=r"there is no .*(best\.keras|none)'") as caught:
+        assert list_checkpoints(tmp_path / name) == []
+    assert len(caught) == 1
+
+
+def test_a_mistyped_metric_is_named_with_those_there_are(tmp_path):
+    add_losses(tmp_path, 0.5)
+    with pytest.warns(CheckpointWarning, match=r"has a metric 'typo'; there are: 'val_loss'"):
+        assert best_checkpoint(tmp_path, "typo") is None
+
+
+def test_a_list_has_a_best_one_and_is_a_table(tmp_path):
+    add_losses(tmp_path, 0.5, 0.2, math.nan)
+    add(tmp_path, "4.keras", 4, metrics={"val_loss": 0.9, "size": 3.0, "<b>\x1b[31m": 1.0})
+    listed = list_checkpoints(tmp_path)
+    assert os.path.basename(listed.best) == "2.keras"
+    frame = listed.to_pandas()
+    assert frame["metric_size"].tolist()[3] == 3.0
+    assert frame["val_loss"].tolist()[:2] == [0.5, 0.2]
+    assert frame["path"].tolist() == [info.path for info in listed]
+    shown = listed._repr_html_()
+    assert shown.count("<tr>") == 5
+    assert "&lt;b&gt;\\x1b[31m" in shown
+    assert list_checkpoints(tmp_path / "4.keras").best is not None
+    assert type(listed)().best is None
+
+
+def test_a_checkpoint_is_a_path(tmp_path):
+    path = add(tmp_path, "1.keras", 1)
+    (info,) = list_checkpoints(tmp_path)
+    assert os.fspath(info) == path
+    with open(info, "rb") as file:
+        assert file.read(2) == b"PK"
 
 
 def test_a_template_may_have_placeholders_in_its_directories(tmp_path):
@@ -184,7 +220,6 @@ def test_the_direction_is_the_one_the_files_were_saved_with(tmp_path):
         ("loss", None, "2.keras"),
         ("speed", "max", "2.keras"),
         ("speed", "min", "1.keras"),
-        ("absent", None, None),
     ],
 )
 def test_any_metric_of_the_files_can_be_asked_for(tmp_path, monitor, mode, best):

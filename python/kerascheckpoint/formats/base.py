@@ -16,6 +16,7 @@ import numpy as np
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaError
 from ..model_state import ArraySpec, Group, ModelSnapshot
+from ..printable import printable
 from ..storage.base import Storage
 
 
@@ -35,7 +36,7 @@ def reporting(path: str) -> Iterator[None]:
     except CheckpointError:
         raise
     except Exception as error:
-        text = str(error) or type(error).__name__
+        text = printable(str(error)) or type(error).__name__
         raise CheckpointCorruptError(f"{path!r} is damaged or no checkpoint: {text}") from error
 
 

@@ -1,0 +1,108 @@
+"""`CheckpointList`: some checkpoints, oldest first, the best of them, and them as a table."""
+
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from .checkpoint_info import CheckpointInfo
+from .policies.monitor import Direction, direction_of_name, is_improvement
+from .printable import printable
+
+_COLUMNS = ("epoch", "batch", "step", "best", "reason", "saved_at", "size", "path")
+
+
+class CheckpointList(list[CheckpointInfo]):
+    """Checkpoints, oldest first; a list that also shows itself as a table in notebooks."""
+
+    @property
+    def best(self) -> CheckpointInfo | None:
+        """The best one now, by the metric that was monitored last; `None` if that is unknown.
+
+        `info.best` says instead whether a checkpoint was the best when it was saved. The file is
+        not verified: `best_checkpoint` does that.
+        """
+        monitor = last_monitor(self)
+        direction = direction_for(self, monitor)
+        if monitor is None or direction is None:
+            return None
+        return next(best_first(self, monitor, direction), None)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas data frame: one row each, metrics as columns of their own name.
+
+        A metric with the name of another column is called `metric_<name>`.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        import pandas
+
+        names = metric_names(self)
+        fields = [name for name in CheckpointInfo.__dataclass_fields__ if name != "metrics"]
+        columns: dict[str, list[Any]] = {
+            field: [getattr(info, field) for info in self] for field in fields
+        }
+        for name in names:
+            column = f"metric_{name}" if name in columns else name
+            columns[column] = [info.metrics.get(name, float("nan")) for info in self]
+        return pandas.DataFrame(columns)
+
+    def _repr_html_(self) -> str:
+        names = metric_names(self)[:20]
+        headings = [*_COLUMNS[:3], *names, *_COLUMNS[3:]]
+        rows = [
+            [_cell(getattr(info, name)) for name in _COLUMNS[:3]]
+            + [_cell(info.metrics.get(name)) for name in names]
+            + [_cell(getattr(info, name)) for name in _COLUMNS[3:]]
+            for info in self
+        ]
+        return f"<table>{_row(headings, 'th')}{''.join(_row(row, 'td') for row in rows)}</table>"
+
+
+def metric_names(infos: Iterable[CheckpointInfo]) -> list[str]:
+    """Return the names of all metrics, each once, in the order in which they come."""
+    return list(dict.fromkeys(name for info in infos for name in info.metrics))
+
+
+def last_monitor(infos: Sequence[CheckpointInfo]) -> str | None:
+    """Return the metric that the newest checkpoint with one monitored."""
+    return next((info.monitor for info in reversed(infos) if info.monitor is not None), None)
+
+
+def direction_for(infos: Sequence[CheckpointInfo], monitor: str | None) -> Direction | None:
+    """Return the direction that checkpoints were saved with, else that of the metric's name."""
+    if monitor is None:
+        return None
+    saved = [info.mode for info in infos if info.monitor == monitor and info.mode]
+    return saved[-1] if saved else direction_of_name(monitor)
+
+
+def best_first(
+    infos: Iterable[CheckpointInfo], monitor: str, direction: Literal["min", "max"]
+) -> Iterator[CheckpointInfo]:
+    """Yield the checkpoints with a finite value of a metric, best first; of equals the earliest."""
+    values: dict[str, float] = {
+        info.path: info.metrics[monitor]
+        for info in infos
+        if monitor in info.metrics and info.schema is not None and not info.is_cut_short
+    }
+    ranked = [info for info in infos if info.path in values]
+    return by_value(ranked, values, direction)
+
+
+def by_value(
+    infos: Iterable[CheckpointInfo], values: Mapping[str, float], direction: Direction
+) -> Iterator[CheckpointInfo]:
+    """Yield checkpoints, best first, by their finite values (by path); of equals the earliest."""
+    finite = [info for info in infos if is_improvement(values[info.path], None, direction)]
+    sign = -1 if direction == "max" else 1
+    yield from sorted(finite, key=lambda info: sign * values[info.path])
+
+
+def _row(cells: Iterable[str], tag: str) -> str:
+    shown = (f"<{tag}>{html.escape(printable(cell))}</{tag}>" for cell in cells)
+    return f"<tr>{''.join(shown)}</tr>"
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
