@@ -35,37 +35,50 @@ class ModelCheckpoint(BatchEvents):
     Args:
         filepath: `str` or path. Where to save: a name with placeholders in braces for `epoch` and
             `batch` (from 1), `step` (batches in all) and every metric in the logs, as in
-            `"run/{epoch:02d}-{val_loss:.2f}.keras"`. It ends in `.keras` (`.h5` is accepted), or in
-            `.weights.h5` with `save_weights_only=True`. `~` is expanded, missing directories are
-            made. No other callback should write into the same directory.
+            `"run/{epoch:02d}-{val_loss:.2f}.keras"`. It ends in `.keras` (`.h5` is accepted), in
+            `.weights.h5` with `save_weights_only=True`, or in `.orbax` for a directory that
+            several processes write together. `~` is expanded, missing directories are made. It may
+            be a URL (`s3://bucket/run/{epoch}.keras`) of any place that fsspec serves. No other
+            callback should write into the same directory.
         monitor: Name of the metric that decides which model is best: `"loss"`, a metric's name or,
             with `val_` before it, the same on validation data.
         verbose: 0 is silent, 1 prints what the callback does.
         save_best_only: Save only a model that is better than all before. Without placeholders each
             better model replaces the last.
         save_weights_only: Save the weights (and the optimizer's state) and not the whole model.
-        mode: `"min"`, `"max"` or `"auto"`: whether less or more of `monitor` is better. `"auto"`
-            asks the compiled metric, then goes by the name.
-        save_freq: `"epoch"`, a whole number of batches counted over the whole run, or a
-            `datetime.timedelta` of wall-clock time. Off an epoch's end the metrics cover only the
-            batches so far.
-        initial_value_threshold: The value that the first best model has to pass.
-        keep_best: Keep only the so many best files by `monitor`.
-        keep_last: Keep only the so many newest files; with `keep_best` the union is kept.
+        mode: `"min"`, `"max"` or `"auto"`: whether lower or higher is better. `"auto"` asks the
+            compiled metric, then goes by the name.
+        save_freq: When to save: `"epoch"`; a whole number of batches, counted over the whole run; a
+            `datetime.timedelta`; a share of the training time that saving may cost, such as
+            `"2%"`; or a function `f(epoch, batch, logs) -> bool`, asked at the end of each batch
+            and of each epoch (indices from 0; `batch` is `None` at an epoch's end). Inside an epoch
+            the metrics cover only the batches so far.
+        initial_value_threshold: The value that the first best model has to beat.
+        keep_best: Number of best files to keep, by `monitor`.
+        keep_last: Number of newest files to keep; with `keep_best`, files that either keeps stay.
         min_delta: Smallest change of `monitor` that counts as an improvement.
-        save_on_background: Write behind the training, which goes on at once.
+        save_on_background: Write files while training goes on.
         resume: Continue from the newest usable checkpoint of `filepath`, if there is one.
-        save_on_interrupt: Let SIGINT and SIGTERM end training after the batch in hand, with a
-            checkpoint first. A second signal ends at once.
+        save_on_interrupt: `True` lets SIGINT and SIGTERM end training after the batch in hand,
+            with a checkpoint first; names of signals, such as `("SIGTERM", "SIGUSR1")`, choose
+            others. A second signal ends at once.
         on_save_error: `"raise"`, or `"warn"` to train on when a file could not be written.
+        storage_options: `dict` for fsspec (endpoint, credentials ...), where `filepath` is a URL.
+        after_save: Function that is called on the main thread with the `CheckpointInfo` of each
+            file once it is durable. What it raises is treated as a failed save is.
+
+    Each argument can be read and set as an attribute; a new value counts from the next `fit` on.
+    A subclass may override the same methods as one of Keras' class (see `KerasHooks`).
 
     Attributes:
-        best: `float` or `None`. Best value of a durable file, or the threshold.
+        best: `float` or `None`. Best value of a durable file, or the threshold; it can be set.
         best_filepath: `str` or `None`. The file that holds the best model.
         last_filepath: `str` or `None`. The file that was written last.
+        interrupted: `bool`. Whether a signal ended the last run.
 
     Raises:
         ValueError: If an argument is not one of the accepted forms.
+        ImportError: If the package that serves a URL is missing.
     """
 
     filepath = Argument()
@@ -93,7 +106,7 @@ class ModelCheckpoint(BatchEvents):
         verbose: int = 0,
         save_best_only: bool = False,
         save_weights_only: bool = False,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
         save_freq: SaveFreq = "epoch",
         initial_value_threshold: float | None = None,
         *,
