@@ -57,6 +57,11 @@ def list_checkpoints(
     return _read_all(paths, storage)
 
 
+def paths_at(filepath: "str | os.PathLike[str]") -> list[str]:
+    """Return the files at a path that could be checkpoints, as `list_checkpoints` finds them."""
+    return _paths(filepath, _place_of(filepath, None))
+
+
 def list_of(template: FileTemplate, storage: Storage | None = None) -> CheckpointList:
     """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does.
 

@@ -187,3 +187,75 @@ def test_a_best_of_unknown_direction_is_wrong_use_that_says_what_to_add(tmp_path
     assert "pass mode='min' or 'max'" in error
     status, out, _ = inside(capsys, "best", tmp_path, "--monitor", "speed", "--mode", "max")
     assert (status, out) == (0, f"{tmp_path / '1.keras'}\n")
+
+
+def test_several_files_and_directories_are_verified_and_a_damaged_one_stops_nobody(run, capsys):
+    training.damage(run / "2.keras")
+    status, out, error = inside(capsys, "verify", run, run / "1.keras")
+    assert status == 1
+    assert out.splitlines() == [
+        f"{run / name} is whole" for name in ("1.keras", "10.keras", "1.keras")
+    ]
+    assert "2.keras" in error
+    status, out, _ = inside(capsys, "verify", run, "--json")
+    assert (status, [entry["epoch"] for entry in json.loads(out)]) == (1, [1, 10])
+
+
+def test_json_is_json_even_when_a_file_is_missing(tmp_path, capsys):
+    status, out, _ = inside(capsys, "verify", tmp_path / "none.keras", "--json")
+    assert (status, json.loads(out)) == (1, [])
+    status, out, _ = inside(capsys, "compare", tmp_path / "a.keras", tmp_path / "b.keras", "--json")
+    assert (status, json.loads(out)) == (1, [])
+
+
+def test_a_list_can_be_sorted_and_cut_to_columns(run, capsys):
+    status, out, _ = inside(
+        capsys, "list", run, "--sort", "val_loss", "--columns", "epoch,val_loss"
+    )
+    assert status == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert lines == [["epoch", "val_loss"], ["2", "0.25"], ["1", "0.5"], ["10", "nan"]]
+    status, _, error = inside(capsys, "list", run, "--sort", "typo")
+    assert status == 2
+    assert "'typo'" in error
+    assert "val_loss" in error
+
+
+def test_averages_of_the_best_and_the_last(run, capsys):
+    for choice in ("--best", "--last"):
+        target = run.parent / f"mean{choice}.keras"
+        assert inside(capsys, "average", choice, 2, run, "-o", target)[:2] == (0, f"{target}\n")
+        assert inside(capsys, "verify", target)[0] == 0
+    assert inside(capsys, "average", "--best", 0, run, "-o", "x.keras")[0] == 2
+
+
+def test_a_comparison_is_a_table_and_json(run, capsys):
+    status, out, _ = inside(capsys, "compare", run / "1.keras", run / "2.keras")
+    assert status == 0
+    assert out.splitlines()[0].split()[:2] == ["array", "shape"]
+    status, out, _ = inside(capsys, "compare", run / "1.keras", run / "2.keras", "--json")
+    assert all(entry["equal"] for entry in json.loads(out))
+    assert json.loads(out)
+
+
+def test_a_picture_is_written(run, capsys):
+    target = run.parent / "run.png"
+    assert inside(capsys, "plot", run, "--monitor", "loss", "-o", target)[:2] == (0, f"{target}\n")
+    assert target.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_version_is_printed(capsys):
+    from kerascheckpoint import __version__
+
+    assert inside(capsys, "--version")[:2] == (0, f"kerascheckpoint {__version__}\n")
+
+
+def test_nothing_from_a_file_reaches_the_terminal_that_it_would_obey(tmp_path, capsys):
+    """A name with an escape sequence could rewrite the screen or hide a damaged file."""
+    evil = "\x1b[2J\u202eloss\x07"
+    training.checkpoint_file(tmp_path / "1.keras", metrics={evil: 1.0}, monitor=evil, mode="min")
+    (tmp_path / "\x1b[31m.keras").write_bytes(b"junk")
+    for verb in ("list", "verify"):
+        _, out, error = inside(capsys, verb, tmp_path)
+        assert not {"\x1b", "\x07", "\u202e"} & set(out + error)
+    assert "x1b" in error

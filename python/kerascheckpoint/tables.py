@@ -1,0 +1,94 @@
+"""Tables of checkpoints and of differences for a terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .checkpoint_info import CheckpointInfo
+from .checkpoint_list import metric_names
+from .compare import ArrayDifference
+from .printable import printable
+
+BEFORE = ("epoch", "batch", "step")
+AFTER = ("best", "reason", "saved_at", "size", "path")
+_HEADINGS = {"saved_at": "saved at (UTC)"}
+_METRICS_LIMIT = 50  # columns of metrics in a table that nobody chose the columns of
+
+
+def columns_of(infos: Sequence[CheckpointInfo]) -> list[str]:
+    """Return the names of all columns that a table of checkpoints can have."""
+    return [*BEFORE, *metric_names(infos), *AFTER]
+
+
+def sorted_by(infos: Sequence[CheckpointInfo], column: str) -> list[CheckpointInfo]:
+    """Return checkpoints by the values of a column, least first; those without one come last."""
+
+    def key(info: CheckpointInfo) -> tuple[bool, Any]:
+        value = _value(info, column)
+        missing = value is None or value != value
+        return missing, 0 if missing else value
+
+    return sorted(infos, key=key)
+
+
+def checkpoints(infos: Sequence[CheckpointInfo], columns: Sequence[str] | None) -> None:
+    """Print checkpoints, one on each line; `None` chooses the columns."""
+    names = columns or [*BEFORE, *metric_names(infos)[:_METRICS_LIMIT], *AFTER]
+    rows = [[_cell(name, _value(info, name)) for name in names] for info in infos]
+    _print([_HEADINGS.get(name, name) for name in names], rows, left=("reason", "path"))
+
+
+def differences(found: Iterable[ArrayDifference]) -> None:
+    """Print how arrays differ, one on each line."""
+    headings = ["array", "shape", "dtype", "equal", "max abs", "mean abs", "not finite"]
+    rows = [
+        [
+            *(d.name, "x".join(map(str, d.shape)) or "scalar", d.dtype),
+            *("yes" if d.equal else "no", f"{d.max_abs:.5g}", f"{d.mean_abs:.5g}"),
+            str(d.not_finite),
+        ]
+        for d in found
+    ]
+    _print(headings, rows, left=("array",))
+
+
+def _print(headings: Sequence[str], rows: list[list[str]], left: Sequence[str]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for heading in headings:
+        side: Any = "left" if heading in left else "right"
+        table.add_column(Text(printable(heading)), justify=side, no_wrap=True, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))  # a Text is printed as it is
+    # Wide enough for every column, whatever the terminal: a path that is cut short is of no use.
+    width = Console(width=1 << 20).measure(table).maximum
+    Console(width=width).print(table)
+
+
+def _value(info: CheckpointInfo, column: str) -> Any:
+    if column in BEFORE or column in AFTER:
+        return getattr(info, column)
+    return info.metrics.get(column)
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if column == "best":
+        return "*" if value else ""
+    if column == "size":
+        return readable_size(value)
+    if column == "saved_at":
+        return str(value.strftime("%Y-%m-%d %H:%M:%S"))
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def readable_size(size: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
