@@ -35,10 +35,12 @@ class Kind:
     Attributes:
         publishes_whole: An uploaded file appears as a whole.
         has_directories: Directories have to be made.
+        is_shared: Several threads may use one object at the same time.
     """
 
     publishes_whole: bool
     has_directories: bool
+    is_shared: bool
 
 
 def protocol_of(url: str) -> str:
@@ -58,7 +60,7 @@ def kind_of(url: str) -> Kind:
     try:
         import fsspec
 
-        fsspec.get_filesystem_class(protocol)
+        is_shared = bool(fsspec.get_filesystem_class(protocol).async_impl)
     except ImportError as error:
         wanted = "fsspec" if getattr(error, "name", None) == "fsspec" else package
         ways = [f"pip install {wanted}"] if wanted else []
@@ -69,14 +71,15 @@ def kind_of(url: str) -> Kind:
     except ValueError as error:
         raise ValueError(f"fsspec serves no URLs such as {shown(url)!r}: {error}") from None
     is_object_store = protocol in _OBJECT_STORES
-    return Kind(publishes_whole=is_object_store, has_directories=not is_object_store)
+    return Kind(is_object_store, not is_object_store, is_shared)
 
 
-def connect(url: str, options: Mapping[str, Any]) -> Any:
-    """Return fsspec's file system for a URL."""
+def connect(url: str, options: Mapping[str, Any], kind: Kind) -> Any:
+    """Return fsspec's file system for a URL, a new one unless it can be shared."""
     import fsspec
 
-    return fsspec.core.url_to_fs(url, **options)[0]
+    more = {} if kind.is_shared else {"skip_instance_cache": True}
+    return fsspec.core.url_to_fs(url, **options, **more)[0]
 
 
 def forget(fs: Any) -> None:

@@ -5,8 +5,8 @@ an object whole or not at all; elsewhere it is uploaded under a temporary name a
 """
 
 import contextlib
-import functools
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, cast
 
@@ -21,6 +21,7 @@ from .remote_staging import RemoteStagedFile, staging_directory
 
 _CUTTING = {"?": "\ue03f", "#": "\ue023"}  # stand-ins of private use
 _READERS = 16  # files that are read at the same time: each costs a few round trips
+_CONNECTIONS = 4  # the same, where each thread needs a connection of its own
 
 
 class RemoteStorage:
@@ -28,11 +29,9 @@ class RemoteStorage:
 
     Attributes:
         is_local: False.
-        concurrency: How many files it is sensible to read at the same time.
     """
 
     is_local = False
-    concurrency = _READERS
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
         """Make it; nothing is connected yet.
@@ -51,13 +50,26 @@ class RemoteStorage:
         self._options = dict(options or {})
         self._staging = staging_directory(self._options.pop("staging_directory", None))
         self._kind = filesystems.kind_of(url)
+        self._connected = threading.local()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_fs"}
+        return {name: value for name, value in self.__dict__.items() if name != "_connected"}
 
-    @functools.cached_property
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _connected=threading.local())
+
+    @property
+    def concurrency(self) -> int:
+        """How many files it is sensible to read at the same time."""
+        return _READERS if self._kind.is_shared else _CONNECTIONS
+
+    @property
     def _fs(self) -> Any:
-        return filesystems.connect(self._url, self._options)
+        """fsspec's file system: one for each thread, since answers of one connection mix."""
+        fs = getattr(self._connected, "fs", None)
+        if fs is None:
+            fs = self._connected.fs = filesystems.connect(self._url, self._options, self._kind)
+        return fs
 
     def resolve(self, path: str) -> str:
         """Return the URL without what does not change where it leads."""
@@ -157,7 +169,7 @@ class RemoteStorage:
         return retry.run(action, before_retry=self._reconnect, attempts=attempts)
 
     def _reconnect(self) -> None:
-        filesystems.forget(self.__dict__.pop("_fs", None))
+        filesystems.forget(self._connected.__dict__.pop("fs", None))
 
     def _info(self, path: str) -> dict[str, Any]:
         def ask() -> dict[str, Any]:

@@ -40,6 +40,16 @@ def sftp(tmp_path_factory):
 @pytest.fixture(params=["local", "file", "memory", "s3", "sftp"])
 def place(request, tmp_path):
     """A directory in every kind of place, one after the other."""
+    return _place(request, tmp_path)
+
+
+@pytest.fixture(params=["memory", "s3", "sftp"])
+def remote(request, tmp_path):
+    """A directory in every kind of place that is not a disk of this machine."""
+    return _place(request, tmp_path)
+
+
+def _place(request, tmp_path):
     name = uuid.uuid4().hex
     if request.param == "local":
         return Place(str(tmp_path / name), None)
