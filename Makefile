@@ -68,6 +68,12 @@ bench: ## measure saving against Keras' and Orbax' callbacks
 	tools/setup bench
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/listing.py
+	$(BIN)/python benchmarks/gpu.py --if-found
+
+.PHONY: bench-gpu
+bench-gpu: ## measure saving on a GPU, in less than ten minutes; without one, that it runs
+	tools/setup bench
+	$(BIN)/python benchmarks/gpu.py
 
 .PHONY: faults
 faults: setup-test ## kill, starve and damage saves, many times over

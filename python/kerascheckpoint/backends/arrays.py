@@ -5,6 +5,7 @@ On TensorFlow a read of a variable is an alias that keeps its value when trainin
 held of theirs is good only until the next batch (see `snapshot.staging`).
 """
 
+import functools
 import importlib
 from collections.abc import Mapping
 from typing import Any, cast
@@ -18,6 +19,7 @@ from .base import Array, Backend
 _KNOWN = ("jax", "tensorflow", "torch")
 
 
+@functools.cache
 def backend() -> Backend:
     """Return the module that knows the arrays of this process's Keras backend."""
     name = BACKEND if BACKEND in _KNOWN else "other"

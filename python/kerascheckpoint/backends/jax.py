@@ -1,5 +1,6 @@
 """Arrays of JAX, whose memory the next step takes over where they are donated to it."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,9 +31,14 @@ def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
 
 def is_on_device(value: Any) -> bool:
     """Tell whether an array lies in the memory of a GPU or its like."""
-    if jax.default_backend() == "cpu" or not isinstance(value, jax.Array):
+    if _has_only_processors() or not isinstance(value, jax.Array):
         return False
     return any(device.platform != "cpu" for device in value.devices())
+
+
+@functools.cache
+def _has_only_processors() -> bool:
+    return jax.default_backend() == "cpu"  # takes a while, and does not change
 
 
 def _held(value: Any) -> Any:

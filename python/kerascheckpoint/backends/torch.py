@@ -8,7 +8,7 @@ import numpy as np
 
 from .base import Array
 from .torch_copies import Copier
-from .torch_dtypes import bytes_of, numpy_dtype
+from .torch_dtypes import FOREIGN, bytes_of, numpy_dtype
 
 KEEPS_VALUES = False
 
@@ -21,8 +21,11 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 def to_host(held: Any) -> Array:
     """Return a tensor as a NumPy array over the same memory, if it lies in the host's."""
     tensor = held.cpu().contiguous()
+    if tensor.dtype not in FOREIGN:
+        array: Array = tensor.numpy()
+        return array
     bits: Array = bytes_of(tensor).numpy()
-    return bits.view(numpy_dtype(tensor.dtype)).reshape(tensor.shape)
+    return bits.view(FOREIGN[tensor.dtype]).reshape(tensor.shape)
 
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 # NumPy itself has no such dtypes: their bits pass as whole numbers.
-_FOREIGN = {
+FOREIGN = {
     getattr(torch, name): np.dtype(getattr(ml_dtypes, name))
     for name in (
         *("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"),
@@ -21,7 +21,7 @@ _FOREIGN = {
 @functools.cache
 def numpy_dtype(dtype: Any) -> "np.dtype[Any]":
     """Return the dtype of NumPy (or ml_dtypes) for one of PyTorch."""
-    known = _FOREIGN.get(dtype)
+    known = FOREIGN.get(dtype)
     return torch.empty(0, dtype=dtype).numpy().dtype if known is None else known
 
 
