@@ -14,7 +14,7 @@
 #' - Files can be written while training goes on, limited to the best or the latest ones,
 #'   and saved when training is interrupted.
 #'
-#' You decide
+#' You choose:
 #'
 #' - whether to keep each state or only the best one so far;
 #' - what "best" means: which metric to watch, and whether a lower or a higher value is
@@ -33,9 +33,9 @@
 #'
 #'   Each save fills in the placeholders in braces: `{epoch}` (counted from 1), `{batch}`
 #'   (within the epoch, from 1), `{step}` (batches since training began) and every metric
-#'   by its name, each with any format that Python knows. With
-#'   `"{epoch:02d}-{val_loss:.2f}.keras"` a file is named after its epoch, in two digits,
-#'   and its validation loss, with two decimals. Without placeholders each save replaces
+#'   by its name, each with any format that Python knows. A file of the template
+#'   `"{epoch:02d}-{val_loss:.2f}.keras"` is named after its epoch, in two digits, and its
+#'   validation loss, with two decimals. Without placeholders each save replaces
 #'   the file before it. Write a brace that belongs to a name twice.
 #'
 #'   A leading `~` is expanded, a relative path is fixed when the callback is made, and
@@ -132,6 +132,11 @@
 #' The `epoch` of a checkpoint is the number of epochs completed when it was saved. Since
 #' `initial_epoch` counts from 1 in R, carry on by hand with `initial_epoch = epoch + 1`;
 #' `resume = TRUE` does so by itself.
+#'
+#' @section Random numbers:
+#' R's own `.Random.seed` is part of every checkpoint, beside the random state of Keras,
+#' its backend, NumPy and Python. With `resume = TRUE` an R generator that calls
+#' [sample()] goes on where it stopped.
 #'
 #' @seealso
 #' [list_checkpoints()], [best_checkpoint()], [verify_checkpoint()] and

@@ -11,7 +11,7 @@
 #' but cannot be read. `latest_checkpoint()` and `best_checkpoint()` check the file before
 #' they return it; if it is damaged, they warn and take the next one.
 #'
-#' @param filepath A string or [fs::path()]: a directory, a template such as
+#' @param filepath A string, [fs::path()] or URL: a directory, a template such as
 #'   `"run/{epoch:02d}-{val_loss:.2f}.keras"`, or one file. `list_checkpoints()` also takes
 #'   several of them, one for each run; their names, if they have any, name the runs.
 #' @param monitor `NULL`, or a string: the metric that decides which file is best. `NULL`
@@ -19,6 +19,8 @@
 #' @param mode `NULL`, `"min"` or `"max"`: whether a lower or a higher value of `monitor`
 #'   is better. `NULL` takes what the files say.
 #' @param path A string or [fs::path()]: one checkpoint file.
+#' @param storage_options `NULL`, or a named list: options for fsspec (endpoint,
+#'   credentials ...) where the place is a URL.
 #'
 #' @returns
 #' `list_checkpoints()` and `verify_checkpoint()` return a data frame of class
@@ -77,26 +79,28 @@
 #' best_checkpoint(run)
 #' verify_checkpoint(latest_checkpoint(run))$epoch
 #' @export
-list_checkpoints <- function(filepath) {
+list_checkpoints <- function(filepath, storage_options = NULL) {
   check_present(missing(filepath), "filepath", accepted_locations)
+  check_storage_options(storage_options)
   if (!is.character(filepath) || length(filepath) < 2L) {
-    return(list_run(check_location(FALSE, filepath)))
+    return(list_run(check_location(FALSE, filepath), storage_options))
   }
   runs <- run_names(filepath)
   locations <- lapply(filepath, function(location) check_location(FALSE, location))
-  list_runs(locations, runs)
+  list_runs(locations, runs, storage_options)
 }
 
-list_run <- function(location, call = rlang::caller_env()) {
+list_run <- function(location, storage_options, call = rlang::caller_env()) {
   finish_writing()
-  new_checkpoint_list(
-    with_python_conditions(core(convert = FALSE)$list_checkpoints(location), call = call)
-  )
+  new_checkpoint_list(with_python_conditions(
+    core(convert = FALSE)$list_checkpoints(location, storage_options = as_dict(storage_options)),
+    call = call
+  ))
 }
 
 # One list below the other, with the run of each row in a column in front.
-list_runs <- function(locations, runs, call = rlang::caller_env()) {
-  lists <- lapply(locations, list_run, call = call)
+list_runs <- function(locations, runs, storage_options, call = rlang::caller_env()) {
+  lists <- lapply(locations, list_run, storage_options, call = call)
   run <- rep(runs, vapply(lists, nrow, 1L))
   bound <- do.call(rbind, lists)
   as_checkpoint_list(cbind(run = run, as.data.frame(bound)))
@@ -120,16 +124,20 @@ run_names <- function(filepath, call = rlang::caller_env()) {
 
 #' @rdname list_checkpoints
 #' @export
-latest_checkpoint <- function(filepath) {
+latest_checkpoint <- function(filepath, storage_options = NULL) {
   path <- check_location(missing(filepath), filepath)
+  check_storage_options(storage_options)
   finish_writing()
-  with_python_conditions(core()$latest_checkpoint(path))$path
+  with_python_conditions(
+    core()$latest_checkpoint(path, storage_options = as_dict(storage_options))
+  )$path
 }
 
 #' @rdname list_checkpoints
 #' @export
-best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
+best_checkpoint <- function(filepath, monitor = NULL, mode = NULL, storage_options = NULL) {
   path <- check_location(missing(filepath), filepath)
+  check_storage_options(storage_options)
   if (!is.null(monitor)) {
     monitor <- check_string(monitor, "monitor")
   }
@@ -137,16 +145,22 @@ best_checkpoint <- function(filepath, monitor = NULL, mode = NULL) {
     mode <- check_choice(mode, "mode", c("min", "max"))
   }
   finish_writing()
-  with_python_conditions(core()$best_checkpoint(path, monitor = monitor, mode = mode))$path
+  with_python_conditions(core()$best_checkpoint(
+    path,
+    monitor = monitor, mode = mode, storage_options = as_dict(storage_options)
+  ))$path
 }
 
 #' @rdname list_checkpoints
 #' @export
-verify_checkpoint <- function(path) {
+verify_checkpoint <- function(path, storage_options = NULL) {
   check_present(missing(path), "path", "the path of a checkpoint")
   path <- check_file(path)
+  check_storage_options(storage_options)
   finish_writing()
-  single_checkpoint(with_python_conditions(core(convert = FALSE)$verify_checkpoint(path)))
+  single_checkpoint(with_python_conditions(
+    core(convert = FALSE)$verify_checkpoint(path, storage_options = as_dict(storage_options))
+  ))
 }
 
 accepted_locations <- "a directory, a template or a file, as a string or an fs::path"

@@ -96,11 +96,8 @@ check_save_freq <- function(value, call = rlang::caller_env()) {
   if (is.function(value) && takes_arguments(value, 3L)) {
     return(value)
   }
-  if (inherits(value, "difftime") && length(value) == 1L) {
-    seconds <- as.numeric(value, units = "secs")
-    if (isTRUE(seconds >= shortest_interval && seconds <= longest_interval)) {
-      return(structure(seconds, class = "seconds"))
-    }
+  if (is_interval(value)) {
+    return(structure(as.numeric(value, units = "secs"), class = "seconds"))
   }
   abort_argument(
     "save_freq", value,
@@ -112,6 +109,14 @@ check_save_freq <- function(value, call = rlang::caller_env()) {
     headline = paste0("Unrecognized save_freq: ", describe_value(value), "."),
     call = call
   )
+}
+
+is_interval <- function(value) {
+  if (!inherits(value, "difftime") || length(value) != 1L) {
+    return(FALSE)
+  }
+  seconds <- as.numeric(value, units = "secs")
+  isTRUE(seconds >= shortest_interval && seconds <= longest_interval)
 }
 
 is_share <- function(value) {

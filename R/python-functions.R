@@ -31,6 +31,9 @@ after_save_function <- function(after_save) {
 
 # A named list becomes a dict, also inside; whole numbers become Python's integers.
 as_dict <- function(options) {
+  if (is.null(options)) {
+    return(NULL)
+  }
   values <- lapply(options, function(value) {
     is_dict <- is.list(value) && rlang::is_dictionaryish(value)
     if (is_dict) as_dict(value) else whole_as_integer(value)

@@ -27,6 +27,8 @@ core <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
     bridge$connected <- TRUE
     notify <- reticulate::import_from_path("kerascheckpoint.notify", path)
     notify$set_warning_handler(signal_python_warning)
+    host <- reticulate::import_from_path("kerascheckpoint.state.host", path)
+    host$set_host_state(capture_random_seed, restore_random_seed)
   }
   imported
 }

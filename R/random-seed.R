@@ -1,10 +1,6 @@
 # R's own random numbers are part of a checkpoint, so that an R generator which calls
 # sample() goes on where it stopped.
 
-share_random_seed <- function() {
-  core("state.host")$set_host_state(capture_random_seed, restore_random_seed)
-}
-
 # Returns JSON text. `seed` has the bytes of `.Random.seed`, since its numbers use all
 # 32 bits and one of them may be NA. It is null where R has drawn no number yet, and
 # for a generator of the user's own, whose state R does not know.

@@ -13,6 +13,7 @@
 #' @param model A Keras model.
 #' @param path A string or [fs::path()]: a checkpoint file, `.keras` or
 #'   `.weights.h5`.
+#' @inheritParams list_checkpoints
 #'
 #' @returns Invisibly, a `checkpoint_list` of one row that describes the file; see
 #'   [list_checkpoints()]. `epoch` is the number of epochs completed, so to carry on by
@@ -40,16 +41,20 @@
 #' checkpoint <- restore_checkpoint(model, path)
 #' model |> fit(x, y, initial_epoch = checkpoint$epoch + 1, epochs = 4, verbose = 0)
 #' @export
-restore_checkpoint <- function(model, path) {
+restore_checkpoint <- function(model, path, storage_options = NULL) {
   check_present(missing(model), "model", "a Keras model")
   check_present(missing(path), "path", "the path of a checkpoint")
   if (!inherits(model, "keras.src.models.model.Model")) {
     abort_argument("model", model, "a Keras model")
   }
   path <- check_file(path)
+  check_storage_options(storage_options)
   finish_writing()
   info <- with_python_conditions(
-    core(convert = FALSE)$restore_checkpoint(model, path)
+    core(convert = FALSE)$restore_checkpoint(
+      model, path,
+      storage_options = as_dict(storage_options)
+    )
   )
   invisible(single_checkpoint(info))
 }

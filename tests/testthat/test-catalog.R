@@ -114,3 +114,15 @@ test_that("wrong places are refused before Python is asked", {
   expect_error(list_checkpoints("{epoch.keras"), "without its partner",
                class = "kerascheckpoint_argument_error")
 })
+
+test_that("a URL is a place like any other", {
+  skip_without_keras()
+  run <- trained_run()
+  url <- paste0("file://", run$directory)
+  files <- list_checkpoints(url)
+  expect_identical(files$epoch, 1:3)
+  expect_identical(basename(latest_checkpoint(url)), basename(files$path[3]))
+  expect_identical(verify_checkpoint(files$path[1])$epoch, 1L)
+  expect_error(list_checkpoints(url, storage_options = list("x")),
+               class = "kerascheckpoint_argument_error")
+})

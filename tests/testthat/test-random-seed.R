@@ -42,3 +42,15 @@ test_that("where R has drawn no number, nothing is restored", {
   restore_random_seed(text)
   expect_identical(.Random.seed, state)
 })
+
+test_that("a resumed run draws in R what it would have drawn", {
+  skip_without_keras()
+  withr::local_preserve_seed()
+  path <- file.path(local_directory(), "{epoch}.keras")
+  set.seed(5)
+  train(new_model(), callback_model_checkpoint(path), epochs = 2)
+  expected <- runif(3)
+  set.seed(6)
+  train(new_model(), callback_model_checkpoint(path, resume = TRUE), epochs = 3)
+  expect_identical(runif(3), expected)
+})
