@@ -67,7 +67,7 @@ compare_checkpoints <- function(a, b, storage_options = NULL) {
     a, b,
     storage_options = as_dict(storage_options)
   ))
-  field <- reticulate::py_eval("lambda rows, name, kind: [kind(getattr(row, name)) for row in rows]")
+  field <- reticulate::py_eval("lambda rows, name, of: [of(getattr(row, name)) for row in rows]")
   text <- reticulate::py_eval("lambda shape: ' x '.join(map(str, shape))", convert = FALSE)
   builtins <- reticulate::import_builtins(convert = FALSE)
   column <- function(name, kind, type) as.vector(unlist(field(arrays, name, kind)), type)

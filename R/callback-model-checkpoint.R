@@ -27,8 +27,8 @@
 #' All arguments are checked when the callback is made; most of them before Python starts.
 #'
 #' @param filepath A string, [fs::path()] or URL: where to save. It ends in `".keras"` for
-#'   whole models (the legacy `".h5"` is possible too), and in `".weights.h5"` with
-#'   `save_weights_only = TRUE`. A path that ends in `".orbax"` is a directory in Orbax'
+#'   whole models (the legacy `".h5"` is possible too). With `save_weights_only = TRUE` it
+#'   ends in `".weights.h5"`. A path that ends in `".orbax"` is a directory in Orbax'
 #'   format, for models that are spread over several machines.
 #'
 #'   Each save fills in the placeholders in braces: `{epoch}` (counted from 1), `{batch}`

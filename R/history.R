@@ -1,3 +1,40 @@
+#' The history of a run, from its files alone
+#'
+#' Every checkpoint holds the metrics of all epochs before it, also of those whose files
+#' are gone. `checkpoint_history()` reads them from the newest whole file.
+#'
+#' @inheritParams list_checkpoints
+#' @returns A `keras_training_history`, as `fit()` returns it, which can be printed, plotted
+#'   and turned into a data frame. `NULL` if no file has a record.
+#' @seealso [list_checkpoints()]
+#' @examplesIf kerascheckpoint:::keras_is_available()
+#' run <- tempfile("run-")
+#' saving <- callback_model_checkpoint(file.path(run, "{epoch}.keras"), keep_last = 1)
+#' model <- keras_model_sequential(input_shape = 10) |>
+#'   layer_dense(1) |>
+#'   compile(loss = "mse", optimizer = "adam")
+#' model |> fit(random_uniform(c(64, 10)), random_uniform(c(64, 1)), epochs = 3,
+#'              validation_split = .25, verbose = 0, callbacks = list(saving))
+#' checkpoint_history(run)
+#' @export
+checkpoint_history <- function(filepath, storage_options = NULL) {
+  path <- check_location(missing(filepath), filepath)
+  check_storage_options(storage_options)
+  finish_writing()
+  metrics <- with_python_conditions(
+    core("catalog")$checkpoint_history(path, storage_options = as_dict(storage_options))
+  )
+  if (is.null(metrics)) {
+    return(NULL)
+  }
+  metrics <- lapply(metrics, as.double)
+  # keras3's methods want to know how many epochs there are.
+  structure(
+    list(params = list(epochs = max(0L, lengths(metrics))), metrics = metrics),
+    class = "keras_training_history"
+  )
+}
+
 # What `fit()` returns when keras3 is not installed: the metrics of each epoch.
 
 new_history <- function(history) {

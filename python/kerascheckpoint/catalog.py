@@ -173,6 +173,28 @@ def _named(names: list[str]) -> str:
     return "there are: " + ", ".join(repr(name) for name in names[:20]) + more
 
 
+def checkpoint_history(
+    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
+) -> dict[str, list[float]] | None:
+    """Return each metric's value of each epoch of a run, from its newest whole checkpoint.
+
+    Args:
+        filepath: A directory, a template or one file, as for `list_checkpoints`.
+        storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
+
+    Returns:
+        What `History.history` was at that save, `None` if no file has a record.
+    """
+    infos = list_checkpoints(filepath, storage_options)
+    ours = [info for info in reversed(infos) if info.schema is not None]
+    checkpoint = open_first_valid(ours, _place_of(filepath, storage_options))
+    if checkpoint is None:
+        return None
+    with checkpoint:
+        record = checkpoint.record or {}
+        return {name: list(values) for name, values in record.get("history", {}).items()}
+
+
 def first_valid(
     infos: Iterable[CheckpointInfo], storage: Storage | None = None
 ) -> CheckpointInfo | None:

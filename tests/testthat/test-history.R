@@ -29,3 +29,17 @@ test_that("it plots with and without ggplot2, one epoch as well", {
   expect_s3_class(plot_history(a_history()), "ggplot")
   expect_silent(print(plot_history(one)))
 })
+
+test_that("a run's files tell its whole history, of deleted files too", {
+  skip_without_keras()
+  directory <- local_directory()
+  saving <- callback_model_checkpoint(file.path(directory, "{epoch}.keras"), keep_last = 1,
+                                      monitor = "loss", mode = "min")
+  history <- train(new_model(), saving, epochs = 3)
+  read <- checkpoint_history(directory)
+  expect_s3_class(read, "keras_training_history")
+  expect_equal(read$metrics[names(history$metrics)], history$metrics)
+  expect_identical(nrow(as.data.frame(read)), 12L)
+  expect_output(print(read), "loss")
+  expect_null(suppressWarnings(checkpoint_history(local_directory("empty"))))
+})
