@@ -6,6 +6,7 @@ that do not lie so go there first, one piece of memory being filled, and checksu
 the disk takes the other.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -108,6 +109,8 @@ def write_all(fd: int, data: Any, offset: int) -> None:
             if not _set_direct(fd, False):
                 raise
         else:
+            if written == 0:  # to try again would never end
+                raise OSError(errno.EIO, "The system wrote nothing and gave no reason")
             left, offset = left[written:], offset + written
 
 

@@ -166,3 +166,10 @@ def test_a_piece_that_cannot_be_had_raises_and_leaves_no_thread_behind(fd, piece
     with pytest.raises(MemoryError, match="no room on the host"):
         Stream().write(fd, failing(), 0, 1 << 20)
     assert threading.active_count() == before
+
+
+def test_a_write_that_writes_nothing_is_an_error_and_no_endless_loop(monkeypatch, tmp_path):
+    """Some network file systems answer so when they are full."""
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: 0)
+    with open(tmp_path / "file", "wb") as file, pytest.raises(OSError, match="wrote nothing"):
+        direct_io.write_all(file.fileno(), b"bytes", 0)

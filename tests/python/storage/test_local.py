@@ -6,6 +6,7 @@ import os
 import pytest
 
 from kerascheckpoint import CheckpointWriteError
+from kerascheckpoint.errors import was_published
 from kerascheckpoint.storage import base, leftovers
 from kerascheckpoint.storage.local import LocalStorage
 from support import training
@@ -58,6 +59,59 @@ assert told == ["flush " + temporary, "replace", "flush {tmp_path}"], told
 """
     done = training.in_python(script)
     assert done.returncode == 0, done.stderr
+
+
+def test_parents_that_are_made_are_on_the_disk_as_well(monkeypatch, tmp_path):
+    """Else the file is whole after a power cut, in a directory that nobody can reach."""
+    flushed, flush = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: (flushed.append(os.readlink(f"/proc/self/fd/{fd}")), flush(fd))
+    )
+    publish(tmp_path / "a" / "b" / "c.keras")
+    assert flushed[:2] == [str(tmp_path), str(tmp_path / "a")]
+    assert flushed[-1] == str(tmp_path / "a" / "b")
+
+
+@pytest.mark.parametrize("call", ["fsync of the directory", "close"])
+def test_a_failure_after_the_rename_says_that_the_file_stands_there(call, monkeypatch, tmp_path):
+    """The callback believes what is at the target, not what the disk complained of."""
+    path, replaced = tmp_path / "a.keras", []
+    path.write_bytes(b"old")
+    replace, fsync, close = os.replace, os.fsync, os.close
+
+    def fail_once(action):
+        def act(fd):
+            if replaced:
+                replaced.clear()
+                if call == "close":
+                    action(fd)
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return action(fd)
+
+        return act
+
+    monkeypatch.setattr(os, "replace", lambda *paths: (replace(*paths), replaced.append(True)))
+    name, action = ("close", close) if call == "close" else ("fsync", fsync)
+    monkeypatch.setattr(os, name, fail_once(action))
+    with pytest.raises(CheckpointWriteError, match=r"a\.keras.* is written, but may not") as caught:
+        publish(path)
+    assert was_published(caught.value)
+    assert path.read_bytes() == b"new"
+    assert names_in(tmp_path) == ["a.keras"]
+
+
+def test_a_failure_before_the_rename_says_that_the_old_file_stands_there(monkeypatch, tmp_path):
+    path = tmp_path / "a.keras"
+    path.write_bytes(b"old")
+
+    def fail(fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CheckpointWriteError) as caught:
+        publish(path)
+    assert not was_published(caught.value)
+    assert path.read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), ValueError("mine")])

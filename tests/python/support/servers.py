@@ -183,6 +183,7 @@ class Proxy:
         self.limit: int | None = None
         self.on_limit: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
+        self._ends: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -193,6 +194,13 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    def cut(self) -> None:
+        """Break all connections that there are, as a server does that dies."""
+        ends, self._ends = self._ends, []
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
@@ -202,6 +210,7 @@ class Proxy:
                 except OSError:
                     client.close()
                     continue
+                self._ends += [client, server]
                 for source, target, is_answer in ((client, server, False), (server, client, True)):
                     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     thread = threading.Thread(
@@ -219,6 +228,7 @@ class Proxy:
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        source.close()  # the other direction closes the other one
 
     def _count(self, count: int, is_answer: bool) -> None:
         action: Callable[[], object] | None = None

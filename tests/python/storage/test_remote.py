@@ -1,0 +1,102 @@
+"""Remote places that fail: servers that die, credentials that are wrong, wires that are slow."""
+
+import os
+
+import pytest
+
+import kerascheckpoint as kc
+from kerascheckpoint import CheckpointUnreachableError, CheckpointWriteError
+from kerascheckpoint.storage import retry
+from kerascheckpoint.storage.places import storage_for
+from support import servers, small_files, training
+
+pytestmark = pytest.mark.any_backend
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Give up at once on what may pass."""
+    monkeypatch.setattr(retry, "PATIENCE", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "url", "reason"),
+    [
+        ({"secret": "wrong"}, "s3://bucket/run", "signature"),
+        ({"key": "reader"}, "s3://bucket/run", "no permission"),
+        ({}, "s3://absent/run", "no bucket 'absent'"),
+    ],
+)
+def test_before_the_first_batch_the_error_names_url_and_reason(options, url, reason, s3):
+    storage = storage_for(url, s3.options(**options))
+    with pytest.raises(CheckpointWriteError, match=reason) as caught:
+        storage.prepare(url)
+    assert url in str(caught.value)
+
+
+def test_a_missing_package_or_an_unknown_protocol_is_named_at_once():
+    with pytest.raises(ImportError, match=r"pip install gcsfs or pip install .*\[gs\]"):
+        storage_for("gs://bucket/run")
+    with pytest.raises(ValueError, match="fsspec serves no URLs"):
+        storage_for("nonsense://bucket/run")
+
+
+def test_options_for_a_local_path_and_an_absent_staging_directory_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="storage_options are for URLs"):
+        storage_for(str(tmp_path), {"key": "x"})
+    with pytest.raises(ValueError, match="existing local directory"):
+        storage_for("memory://run", {"staging_directory": str(tmp_path / "absent")})
+
+
+@pytest.mark.parametrize("kind", ["sftp", "s3"])
+def test_a_connection_that_breaks_in_an_upload_costs_nothing(kind, request, tmp_path):
+    """The upload is made again; the reader sees the old file or the new one."""
+    server = request.getfixturevalue(kind)
+    proxy = servers.Proxy(server.port)
+    where = f"sftp://127.0.0.1{tmp_path}" if kind == "sftp" else f"s3://bucket/{tmp_path.name}"
+    storage, path = storage_for(where, server.options(proxy.port)), f"{where}/a.keras"
+    content = os.urandom(6 << 20)
+    proxy.limit, proxy.on_limit = 3 << 20, proxy.cut
+    with storage.atomic_write(path) as staged:
+        os.write(staged.fd, content)
+    assert proxy.limit is None, "the connection was not cut"
+    with storage.open(path) as file:
+        assert file.read() == content
+    assert storage.paths(where) == [path]
+    proxy.close()
+
+
+def test_a_server_that_dies_in_a_save_leaves_the_old_file(impatient, sftp, tmp_path):
+    url, proxy = f"sftp://127.0.0.1{tmp_path}/run", servers.Proxy(sftp.port)
+    options = sftp.options(proxy.port)
+    storage = storage_for(url, options)
+    with storage.atomic_write(f"{url}/a.keras") as staged:
+        os.write(staged.fd, b"old")
+    with (
+        pytest.raises(CheckpointWriteError, match=f"{url}/a.keras"),
+        storage.atomic_write(f"{url}/a.keras") as staged,
+    ):
+        os.write(staged.fd, b"new")
+        proxy.close()
+        proxy.cut()
+    assert (tmp_path / "run" / "a.keras").read_bytes() == b"old"
+    assert training.names_in(tmp_path / "run") == ["a.keras"]
+    with pytest.raises(CheckpointUnreachableError):
+        kc.list_checkpoints(url, storage_options=options)
+
+
+def test_a_list_of_100_reads_little_of_each(s3, tmp_path):
+    """At most 256 KB of each file plus its record."""
+    import s3fs
+
+    sample = tmp_path / "sample.keras"
+    small_files.write(sample, {"layers/dense/vars/0": small_files.np.ones((300, 512))})
+    assert sample.stat().st_size > 1 << 20
+    fs = s3fs.S3FileSystem(skip_instance_cache=True, **s3.options())
+    for number in range(100):
+        fs.put_file(str(sample), f"bucket/many/{number}.keras")
+    proxy = servers.Proxy(s3.port, delay=0.02)
+    infos = kc.list_checkpoints("s3://bucket/many", storage_options=s3.options(proxy.port))
+    assert len(infos) == 100
+    assert 0 < proxy.received < 100 * (256 << 10)
+    proxy.close()
