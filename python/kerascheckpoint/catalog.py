@@ -22,7 +22,7 @@ from .errors import (
     CheckpointSchemaError,
     CheckpointUnreachableError,
 )
-from .file_kind import LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from .file_kind import DIRECTORY_SUFFIXES, SUFFIXES, suffix_of
 from .formats.base import ForeignFileError, OpenCheckpoint
 from .formats.forms import open_checkpoint, reading_many
 from .notify import warn
@@ -255,9 +255,8 @@ def _place_of(
 def _paths(filepath: "str | os.PathLike[str]", storage: Storage) -> list[str]:
     """Return the files that could be checkpoints, sorted by name."""
     text = location.absolute(filepath)
-    if storage.is_directory(text):
-        suffixes = (MODEL_SUFFIX, WEIGHTS_SUFFIX, LEGACY_SUFFIX)
-        return [path for path in storage.paths(text) if path.endswith(suffixes)]
+    if storage.is_directory(text) and not text.endswith(DIRECTORY_SUFFIXES):
+        return [path for path in storage.paths(text) if path.endswith(SUFFIXES)]
     if storage.exists(text):
         return [text]
     return _paths_of(FileTemplate.parse(filepath), storage)

@@ -6,9 +6,11 @@ MODEL_SUFFIX = ".keras"
 
 LEGACY_SUFFIX = ".h5"
 
-DIRECTORY_SUFFIXES = (".orbax",)  # of checkpoints that are directories
+ORBAX_SUFFIX = ".orbax"
 
-SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX)
+DIRECTORY_SUFFIXES = (ORBAX_SUFFIX,)  # of checkpoints that are directories
+
+SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX, ORBAX_SUFFIX)
 
 
 def suffix_of(path: str) -> str:

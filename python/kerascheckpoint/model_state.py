@@ -54,6 +54,7 @@ class ModelSnapshot:
         config: The text of `config.json`; `None` for weights only.
         metadata: What Keras puts into `metadata.json`.
         assets: Contents of asset files by their path below `assets/`.
+        tree: Of each array that is a variable, its keys in Keras' nested state, the kind first.
         is_lasting: Whether an array stays as it is when the next one is asked for.
     """
 
@@ -63,6 +64,7 @@ class ModelSnapshot:
     config: str | None = None
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     assets: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    tree: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     is_lasting: bool = True
 
     @property

@@ -21,7 +21,12 @@ class Saver:
     """Saves models one after the other and keeps what the next save can use again."""
 
     def __init__(
-        self, *, on_background: bool, root: str | None = None, storage: Storage | None = None
+        self,
+        *,
+        on_background: bool,
+        root: str | None = None,
+        storage: Storage | None = None,
+        weights_only: bool = False,
     ) -> None:
         """Make a saver.
 
@@ -29,6 +34,7 @@ class Saver:
             on_background: Whether files are written behind the training.
             root: The directory that all files lie under; see `Storage.atomic_write`.
             storage: The place of the files; `None` is the disks of this machine.
+            weights_only: Whether forms that may hold either hold weights and not whole models.
         """
         self._snapshotter = Snapshotter()
         self._writers: dict[Form, CheckpointWriter] = {}
@@ -37,12 +43,13 @@ class Saver:
         self._on_background = on_background
         self._root = root
         self._storage = storage or LocalStorage()
+        self._weights_only = weights_only
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Saver":
-        return _new_saver(self._on_background, self._root, self._storage)
+        return _new_saver(self._on_background, self._root, self._storage, self._weights_only)
 
     def __reduce__(self) -> Any:
-        return _new_saver, (self._on_background, self._root, self._storage)
+        return _new_saver, (self._on_background, self._root, self._storage, self._weights_only)
 
     def save(self, model: Any, path: str, fields: Mapping[str, Any], done: OnSaved) -> None:
         """Save `model` at `path`, with `fields` as its record.
@@ -79,8 +86,9 @@ class Saver:
 
     def _content(self, model: Any, form: Form) -> tuple[Form, ModelSnapshot | KerasSave]:
         """Return what is to be written, and the form that takes it."""
-        if form.takes == "snapshot" and not saves_itself(model, weights_only=form.weights_only):
-            content = self._snapshotter.take(model, weights_only=form.weights_only)
+        weights_only = form.weights_only or self._weights_only
+        if form.takes == "snapshot" and not saves_itself(model, weights_only=weights_only):
+            content = self._snapshotter.take(model, weights_only=weights_only)
             if not isinstance(content, OnlyKeras):
                 return form, content
         by_keras = form.written_by_keras
@@ -110,8 +118,10 @@ class Saver:
             writer.save(target, arriving, fields)
 
 
-def _new_saver(on_background: bool, root: str | None, storage: Storage) -> Saver:
-    return Saver(on_background=on_background, root=root, storage=storage)
+def _new_saver(
+    on_background: bool, root: str | None, storage: Storage, weights_only: bool
+) -> Saver:
+    return Saver(on_background=on_background, root=root, storage=storage, weights_only=weights_only)
 
 
 def _run_and_report(write: Callable[[], None], done: OnSaved) -> None:

@@ -9,8 +9,9 @@ from ..storage.places import storage_for
 from .base import ForeignFileError, Form, OpenCheckpoint
 from .keras_file import hdf5_helper
 from .keras_file.forms import LEGACY, MODEL, WEIGHTS
+from .orbax.form import ORBAX
 
-FORMS: tuple[Form, ...] = (WEIGHTS, MODEL, LEGACY)  # a suffix before one that it ends in
+FORMS: tuple[Form, ...] = (WEIGHTS, MODEL, LEGACY, ORBAX)  # a suffix before one that it ends in
 
 
 def form_of(path: str) -> Form:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from ..backends.arrays import copy_now, hold, shape_and_dtype
-from ..keras_seam import objects
+from ..keras_seam import objects, state_tree
 from ..keras_seam.objects import Saveable
 from ..keras_seam.serialization import dumps, not_importing_tensorflow, serialize
 from ..keras_seam.store import KerasMustHandleError, StoreEntry
@@ -28,6 +28,7 @@ class _Plan:
     is_settled: bool
     specs: tuple[ArraySpec, ...] = ()
     config: tuple[str, str] | None = None
+    tree: dict[str, tuple[str, ...]] | None = None
 
 
 class Snapshotter:
@@ -72,10 +73,12 @@ class Snapshotter:
             place = group.variables
             for key, value in _own_variables(saveable.target).items():
                 stored[f"{place}/{key}"] = value
+        if plan.tree is None:
+            plan.tree = state_tree.keys_in_state_tree(model, stored)
         arrays = hold(stored)
         specs = plan.specs = _specs(arrays, plan.specs)
         if weights_only:
-            return ModelSnapshot(tuple(groups), arrays, specs)
+            return ModelSnapshot(tuple(groups), arrays, specs, tree=plan.tree)
         return ModelSnapshot(
             tuple(groups),
             arrays,
@@ -83,6 +86,7 @@ class Snapshotter:
             config=self._config(plan),
             metadata=_metadata(),
             assets=_assets(plan.saveables),
+            tree=plan.tree,
         )
 
     def places(self, model: Any) -> list[tuple[Any, str]]:

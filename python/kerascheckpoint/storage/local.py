@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from ..errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointWriteError
-from ..file_kind import SUFFIXES
+from ..file_kind import DIRECTORY_SUFFIXES, SUFFIXES
 from . import durable, leftovers, listing
 from .base import FileStatus, write_error
 
@@ -62,7 +62,7 @@ class LocalStorage:
         """Make the directory, check it, remove leftovers; return the free bytes of its disk."""
         try:
             durable.make_directories(directory)
-            if only_path is not None and os.path.isdir(only_path):
+            if only_path is not None and is_directory_in_the_way(only_path):
                 raise IsADirectoryError(None, "Is an existing directory")
             if not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(None, f"No permission to write in {directory!r}")
@@ -178,6 +178,11 @@ def _naming(path: str) -> Iterator[None]:
         if error.errno in (errno.EISDIR, errno.ENXIO):
             raise CheckpointCorruptError(f"{path!r} is not a regular file") from None
         raise
+
+
+def is_directory_in_the_way(path: str) -> bool:
+    """Tell whether a directory stands where a checkpoint should go that is a file."""
+    return os.path.isdir(path) and not path.endswith(DIRECTORY_SUFFIXES)
 
 
 def _size_below(directory: str) -> int:

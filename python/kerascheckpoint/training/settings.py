@@ -136,7 +136,12 @@ class Settings:
     def new_saver(self) -> Saver:
         """Return what writes the files."""
         root = self.template.directory
-        return Saver(on_background=self.save_on_background, root=root, storage=self.storage)
+        return Saver(
+            on_background=self.save_on_background,
+            root=root,
+            storage=self.storage,
+            weights_only=self.save_weights_only,
+        )
 
     def new_policy(self) -> SavePolicy:
         """Return the policy that `save_freq` asks for."""

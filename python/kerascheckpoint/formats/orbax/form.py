@@ -1,0 +1,47 @@
+"""The form of `.orbax` directories."""
+
+import dataclasses
+import importlib.util
+from typing import Literal
+
+from ...errors import CheckpointWriteError
+from ...file_kind import ORBAX_SUFFIX
+from ...storage.base import Storage
+from ..base import CheckpointWriter, Form, OpenCheckpoint
+from .checkpoint import OrbaxDirectory
+from .writer import OrbaxWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class OrbaxForm:
+    """A directory that Orbax writes: see `base.Form`."""
+
+    suffix: str = ORBAX_SUFFIX
+    weights_only: bool = False
+    carries_record: bool = True
+    takes: Literal["snapshot", "keras save"] = "snapshot"
+    processes: Literal["first", "all"] = "first"
+
+    @property
+    def written_by_keras(self) -> Form:
+        """The same form: its writer says that such a model has no Orbax form."""
+        return self
+
+    def writer(self) -> CheckpointWriter:
+        """Return a new writer.
+
+        Raises:
+            CheckpointWriteError: If Orbax is not installed.
+        """
+        if importlib.util.find_spec("orbax") is None:
+            raise CheckpointWriteError(
+                "a filepath that ends in `.orbax` needs Orbax: pip install kerascheckpoint[orbax]"
+            )
+        return OrbaxWriter()
+
+    def open(self, storage: Storage, path: str) -> OpenCheckpoint:
+        """Open a directory."""
+        return OrbaxDirectory(storage, path)
+
+
+ORBAX = OrbaxForm()
