@@ -218,6 +218,7 @@ class ModelCheckpoint(BatchEvents):
         run = self._training_run
         if run.is_interrupted:
             return
+        run.held = {}
         run.end_epoch(epoch, logs or {})
         self.epochs_since_last_save += 1
         moment = Moment(run.progress.step, time.monotonic(), epoch, None, logs or {})

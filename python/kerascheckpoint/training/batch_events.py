@@ -34,7 +34,7 @@ class BatchEvents(KerasHooks):
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Hold what a validation changes, as a signal may ask for a save in the midst of it."""
-        if self._interrupt_watch.model is not None:
+        if self._interrupt_watch.model is not None and not self._training_run.held:
             self._training_run.held = record_fields.hold(self.model)
 
     @property
@@ -63,7 +63,10 @@ class BatchEvents(KerasHooks):
     def _after_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._begin_event()
         run, progress = self._training_run, self._training_run.progress
-        if not self._count_batch(batch):
+        is_new = self._count_batch(batch)
+        if self._interrupt_watch.model is not None and progress.batch == progress.epoch_steps:
+            run.held = record_fields.hold(self.model)  # a validation may come next
+        if not is_new:
             return
         if self._interrupt_watch.requested:
             self._stop_training()

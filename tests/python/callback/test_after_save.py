@@ -60,5 +60,5 @@ def test_or_is_a_warning_and_training_goes_on(tmp_path, shared_model):
     settings = {"on_save_error": "warn", "after_save": failing}
     with pytest.warns(CheckpointWarning, match="met an error: no route to host") as said:
         train(shared_model, ModelCheckpoint(tmp_path / "{epoch}.keras", **settings), epochs=2)
-    assert len(said) == 2
+    assert sum(issubclass(each.category, CheckpointWarning) for each in said) == 2
     assert training.files(tmp_path) == ["1.keras", "2.keras"]
