@@ -64,6 +64,7 @@ def decode(record: Any) -> dict[str, Any]:
             f"its record has schema {version}, newer than {SCHEMA}, the newest that this "
             "version of kerascheckpoint reads; install a newer kerascheckpoint"
         )
+    schema.check_sizes(record)
     guarded = {name: value for name, value in record.items() if name != "crc32"}
     if record.get("crc32") != _checksum(json.dumps(guarded, separators=_SEPARATORS)):
         raise CheckpointCorruptError("its record is damaged (checksum differs)")

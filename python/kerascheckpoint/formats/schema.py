@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from ..errors import CheckpointCorruptError
+
 Kind = Callable[[Any], Any]
 
 _LARGEST = 2**53  # the end of the whole numbers that every reader of JSON holds
@@ -214,3 +216,14 @@ OPTIONAL: Mapping[str, Kind] = {
     "states": mapping(json_object),
     "sources": listing(json_object),
 }
+
+
+def check_sizes(record: Mapping[str, Any]) -> None:
+    """Refuse a record of far too many metrics before any time is spent on it.
+
+    Raises:
+        CheckpointCorruptError: If it has them.
+    """
+    for name in ("metrics", "history"):
+        if isinstance(record.get(name), dict) and len(record[name]) > _NAMES_LIMIT:
+            raise CheckpointCorruptError(f"its record has no usable {name!r}")

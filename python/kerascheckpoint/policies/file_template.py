@@ -14,6 +14,7 @@ from ..errors import CheckpointNameError
 from ..file_kind import DIRECTORY_SUFFIXES, LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
 from ..location import absolute, is_url, parent
 from .monitor import as_number
+from .name_pattern import Part, fits
 
 # What every save can fill in; a metric of the same name does not hide these.
 COUNTERS = ("epoch", "batch", "step")
@@ -171,18 +172,18 @@ class FileTemplate:
 
     def matches(self, path: str) -> bool:
         """Tell whether `path` could be a file of this template."""
-        return self._pattern.fullmatch(path) is not None
+        return fits(self._parts, path)
 
     @functools.cached_property
-    def _pattern(self) -> re.Pattern[str]:
+    def _parts(self) -> tuple[Part, ...]:
         suffix = _suffix_of(self.text)
         parts = []
         for literal, name, spec, _ in string.Formatter().parse(self.text.removesuffix(suffix)):
-            parts.append(re.escape(literal))
+            parts.append(Part("literal", literal))
             if name is not None:
                 digits = name in COUNTERS and re.fullmatch(r"\d*d?", spec or "")
-                parts.append(r" *\d+" if digits else r"[^/\\]+?")
-        return re.compile("".join(parts) + r"(\.interrupt)?" + re.escape(suffix), re.DOTALL)
+                parts.append(Part("number" if digits else "gap"))
+        return (*parts, Part("optional", ".interrupt"), Part("literal", suffix))
 
 
 def _check_spec(spec: str, samples: tuple[Any, ...]) -> None:
