@@ -24,12 +24,8 @@ TENSORFLOW = {
     "3.14.1": "2.21.0",
     "3.15.1": "2.21.0",
 }
-NEEDS_OLD_JAX = {
-    "3.3.3",
-    "3.4.1",
-    "3.5.0",
-    "3.6.0",
-}  # they use jax.spmd_mode, which is gone since 0.6
+# They use jax.spmd_mode, which newer JAX has no more.
+NEEDS_OLD_JAX = {"3.3.3", "3.4.1", "3.5.0", "3.6.0"}
 NEEDS_PYTHON_311 = {"3.13.2", "3.14.1", "3.15.1"}
 BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -1,6 +1,6 @@
-# Prints the R packages that are missing or too old, one a line: those that DESCRIPTION imports, with
-# --suggested those that it suggests too, and those given as arguments. Packages that are optional
-# even for the tests are left out.
+# Prints the R packages that are missing or too old, one a line: those that DESCRIPTION imports,
+# with --suggested those that it suggests too, and those given as arguments. Packages that are
+# optional even for the tests are left out.
 
 optional <- c("keras3", "tensorflow")
 
