@@ -17,6 +17,7 @@ from .policies import arguments
 from .policies.frequency import Moment
 from .policies.save_freq import SaveFreq
 from .training.batch_events import BatchEvents
+from .training.companions import Companions
 from .training.direction import remember_model
 from .training.fit_group import FitGroup
 from .training.resume import end_without_training, resume_run
@@ -197,6 +198,7 @@ class ModelCheckpoint(BatchEvents):
         run.in_fit = is_fitting(model, sys._getframe(1))
         run.span = int(getattr(model, "steps_per_execution", 1) or 1)
         run.group = FitGroup.join(run, self.params)
+        run.companions = Companions(self, model)
         self._save_step.check_target(model)
         if self.resume:
             resume_run(run, model, self._said_once)
@@ -209,7 +211,7 @@ class ModelCheckpoint(BatchEvents):
         """Count; in the first epoch of a resumed run, skip what is done."""
         self._begin_event()
         self._current_epoch = epoch
-        self._training_run.progress.begin_epoch(epoch)
+        self._training_run.begin_epoch(epoch, getattr(self.model, "history", None))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if an epoch's end is the time for it."""

@@ -27,6 +27,52 @@ def is_fitting(model: Any, frame: FrameType | None) -> bool:
     return False
 
 
+def callbacks_of_fit(model: Any) -> list[Any]:
+    """Return the callbacks of the running `fit`, in their order; none if they cannot be found.
+
+    `fit` keeps them in a local variable. Seen in Keras 3.3 to 3.15.
+    """
+    frame = fit_frame(model)
+    found = frame.f_locals.get("callbacks") if frame is not None else None
+    return list(getattr(found, "callbacks", []))
+
+
+def epochs_of_fit(model: Any) -> int | None:
+    """Return the argument `epochs` of the running `fit`, if it can be found."""
+    frame = fit_frame(model)
+    epochs = frame.f_locals.get("epochs") if frame is not None else None
+    return epochs if isinstance(epochs, int) else None
+
+
+def rebuild_dataset(model: Any) -> None:
+    """Make the dataset of the running `fit` anew from its arrays, under the seed set by now.
+
+    `fit` builds its data before it tells any callback of anything. Only TensorFlow shuffles arrays
+    by a dataset. Seen in Keras 3.3 to 3.15; where the pieces are missing, nothing happens.
+    """
+    frame = fit_frame(model)
+    iterator: Any = frame.f_locals.get("epoch_iterator") if frame is not None else None
+    adapter = getattr(iterator, "data_adapter", None)
+    if adapter is None or not hasattr(adapter, "_shuffle"):
+        return
+    if not hasattr(iterator, "_distributed_dataset"):
+        return
+    dataset = adapter.get_tf_dataset()
+    strategy = iterator._distribute_strategy
+    iterator._distributed_dataset = strategy.experimental_distribute_dataset(dataset)
+
+
+def fit_frame(model: Any) -> FrameType | None:
+    """Return the frame of the `fit` of `model` that is running on this thread, if there is one."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        is_fit = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
+        if is_fit and "callbacks" in frame.f_locals:
+            return frame
+        frame = frame.f_back
+    return None
+
+
 class _Epoch(int):
     """An epoch's number that is true even at 0, as Keras asks `_initial_epoch or initial_epoch`.
 
@@ -74,6 +120,7 @@ def skip_batches(
     """
     train, history = model.train_function, model.history
     left = count
+    end_silence = _silence_batches(model, lambda: left <= 0)
 
     def draw(*arguments: Any) -> Any:
         nonlocal left
@@ -105,5 +152,39 @@ def skip_batches(
         if model.train_function is draw:
             model.train_function = train
 
+    def end() -> None:
+        cancel()
+        end_silence()
+
     model.train_function = draw
-    return cancel
+    return end
+
+
+def _silence_batches(model: Any, is_over: Callable[[], bool]) -> Callable[[], None]:
+    """Keep batches that are passed over from all callbacks.
+
+    Args:
+        model: The model in training.
+        is_over: Asked when a batch begins, whether that one is trained again.
+
+    Returns:
+        A function that lets callbacks hear of batches again.
+    """
+    frame = fit_frame(model)
+    callbacks = frame.f_locals["callbacks"] if frame is not None else None
+    if callbacks is None:
+        return lambda: None
+    names = ("on_train_batch_begin", "on_train_batch_end")
+
+    def begin(*arguments: Any, **settings: Any) -> None:
+        if is_over():
+            end()
+            callbacks.on_train_batch_begin(*arguments, **settings)
+
+    def end() -> None:
+        for name in names:
+            vars(callbacks).pop(name, None)
+
+    callbacks.on_train_batch_begin = begin
+    callbacks.on_train_batch_end = lambda *arguments, **settings: None
+    return end

@@ -51,7 +51,7 @@ class BatchEvents(KerasHooks):
     def _begin_event(self) -> None:
         """Begin an event: report finished saves; after a resume, the first one is its end."""
         self._saver.settle()
-        enter_first_epoch(self._training_run, self.model)
+        enter_first_epoch(self._training_run, self.model, self._said_once)
 
     @property
     def _needs_batches(self) -> bool:

@@ -9,8 +9,10 @@ import keras
 from ..checkpoint_info import Reason
 from ..keras_seam.private import BACKEND
 from ..keras_seam.serialization import build_config
+from ..notify import Once
 from ..policies.monitor import scalar_logs
 from ..snapshot.compiled import compiled, optimizer_name
+from ..state import callbacks, data
 from ..state import random as random_state
 from ..state.metrics import metric_state
 from .run import Run
@@ -24,6 +26,7 @@ def fields(
     reason: Reason,
     epoch_done: bool,
     template: str,
+    once: Once,
 ) -> dict[str, Any]:
     """Return the fields of a record for a save right now, but those of the monitored metric.
 
@@ -34,8 +37,13 @@ def fields(
         reason: What made the callback save.
         epoch_done: Whether the save is at an epoch's end.
         template: The template of the file's name, below its directory.
+        once: Says each warning once.
     """
     progress = run.progress
+    states = {
+        callbacks.NAME: run.companions.capture(model, once, resume=run.settings.resume),
+        data.NAME: data.capture(None if epoch_done else run.order),
+    }
     return {
         "epoch": progress.epoch,
         "batch": progress.batch,
@@ -57,6 +65,7 @@ def fields(
         "optimizer": optimizer_name(model),
         "build_config": build_config(model),
         "budget": run.policy.report(),
+        "states": states,
         **run.held,
     }
 

@@ -1,7 +1,7 @@
 """Carry training on from the newest usable checkpoint of a template."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import catalog
@@ -10,11 +10,18 @@ from ..errors import CheckpointMismatchError
 from ..file_kind import WEIGHTS_SUFFIX
 from ..formats import record
 from ..formats.base import OpenCheckpoint
-from ..keras_seam.fit_control import forget_start, skip_batches, start_at_epoch
+from ..keras_seam.fit_control import (
+    epochs_of_fit,
+    forget_start,
+    skip_batches,
+    start_at_epoch,
+)
 from ..notify import Once, warn
 from ..policies.file_template import FileTemplate
+from ..policies.monitor import scalar_logs
 from ..restore.model import restore_open
 from ..snapshot.compiled import compiled
+from ..state import callbacks, data
 from ..state import random as random_state
 from ..state.packing import unpack
 from ..storage.base import Storage
@@ -32,12 +39,14 @@ class ResumePoint:
         info: What it says of itself.
         record: All fields of its record.
         earlier: What the runs before left.
+        has_ended: Whether a callback had ended that run.
     """
 
     checkpoint: OpenCheckpoint
     info: CheckpointInfo
     record: dict[str, Any]
     earlier: EarlierRun
+    has_ended: bool = False
 
     @classmethod
     def find(cls, template: FileTemplate, storage: Storage) -> "ResumePoint | None":
@@ -62,6 +71,37 @@ class ResumePoint:
                 warn(f"passed over: the record of {infos[-1].path!r} has no usable {missing!r}")
             infos.pop()
         return None
+
+    @property
+    def order(self) -> dict[str, Any] | None:
+        """What decides the order of the data, if the record says so."""
+        order: dict[str, Any] | None = (self.record.get("states") or {}).get(data.NAME)
+        return order
+
+    @property
+    def callbacks(self) -> dict[str, Any] | None:
+        """The states of the other callbacks, if the record has them."""
+        states: dict[str, Any] | None = (self.record.get("states") or {}).get(callbacks.NAME)
+        return states
+
+    @property
+    def last_epoch(self) -> int | None:
+        """Index of the epoch at whose end the file was written, `None` in the middle of one."""
+        return self.record["epochs"][-1] if self.record["epochs"] and not self.info.batch else None
+
+    def complete_history(self, logs: Mapping[str, Any]) -> None:
+        """Add to the history what callbacks behind ours add to the logs of the last epoch."""
+        history, count = self.record["history"], len(self.record["epochs"])
+        for name, value in scalar_logs(logs).items():
+            values = history.setdefault(name, [])
+            if len(values) == count - 1:
+                values.append(value)
+
+    def is_finished(self, run: Run) -> bool:
+        """Tell whether a callback had ended the run that wrote the file."""
+        if self.callbacks is None or self.last_epoch is None or self.info.reason == "interrupt":
+            return False
+        return run.companions.has_ended(self.callbacks, self.last_epoch, self.info.metrics)
 
     def is_newer_than(self, other: "ResumePoint") -> bool:
         """Tell whether this one's file is newer."""
@@ -112,6 +152,8 @@ class ResumePoint:
 
         if not in_fit:
             return do_nothing
+        if self.order is not None:
+            data.restore(self.order)
         if len(model.metrics_variables) == len(stored):
             restore_metrics()
             return skip_batches(model, self.info.batch, do_nothing, restore_random)
@@ -161,7 +203,11 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
         run.group.resume_from(own, run)
         Messages(run.settings.verbose).resuming(own.info)
         if run.in_fit:
-            start_at_epoch(model, own.info.epoch or 0)
+            own.has_ended = own.is_finished(run)
+            epochs = epochs_of_fit(model) if own.has_ended else None
+            start_at_epoch(model, max(own.info.epoch or 0, epochs or 0))
+            if own.order is not None:
+                data.restore_seed(model, own.order)
     elif run.group.point is not None:
         run.continue_from(run.group.point.record)
     if own is not None:
@@ -169,10 +215,15 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
         own.earlier.hand_over(run, model, once)
 
 
-def enter_first_epoch(run: Run, model: Any) -> None:
+def enter_first_epoch(run: Run, model: Any, once: Once) -> None:
     """Let training go on from where the group of a run resumed, if that is still to be done."""
     point = run.group.take_point()
     if point is not None:
+        if point.callbacks is not None:
+            logs = run.companions.restore(
+                point.callbacks, once, point.last_epoch, point.info.metrics
+            )
+            point.complete_history(logs)
         run.group.skip_until(point.enter_epoch(model, in_fit=run.in_fit))
 
 
@@ -182,4 +233,5 @@ def end_without_training(run: Run, model: Any) -> None:
     if point is not None:
         forget_start(model)
         point.restore_history(model)
-        warn(f"{point.info.path} has {point.info.epoch} epochs already: nothing to train")
+        reason = "a callback ended the run there" if point.has_ended else "nothing to train"
+        warn(f"{point.info.path} has {point.info.epoch} epochs already: {reason}")

@@ -8,7 +8,9 @@ from typing import Any
 
 from ..policies.best_value import BestTracker
 from ..policies.frequency import SavePolicy
-from ..policies.monitor import scalar_logs
+from ..policies.monitor import as_float, scalar_logs
+from ..state import data
+from .companions import Companions
 from .fit_group import FitGroup
 from .progress import Progress
 from .run_files import RunFiles
@@ -24,7 +26,9 @@ class Run:
         best: The best model so far; it outlives the run.
         policy: When to save.
         files: The durable files, of this run and of those it continues.
-        group: What it shares with the other callbacks of the `fit`.
+        group: What it shares with our other callbacks of the `fit`.
+        companions: All callbacks of the `fit`.
+        order: What decides the order of the epoch's data; `None` where no save can need it.
         progress: Epochs and batches.
         epochs: Indices of the epochs in `history`.
         history: Each metric's value of each epoch, like `History.history`.
@@ -43,6 +47,8 @@ class Run:
     policy: SavePolicy
     files: RunFiles
     group: FitGroup = dataclasses.field(default_factory=FitGroup)
+    companions: Companions = dataclasses.field(default_factory=Companions)
+    order: dict[str, Any] | None = None
     progress: Progress = dataclasses.field(default_factory=Progress)
     epochs: list[int] = dataclasses.field(default_factory=list)
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
@@ -107,6 +113,22 @@ class Run:
     def add_lineage(self, runs: Iterable[str]) -> None:
         """Count the files of earlier runs as this one's."""
         self.lineage = list(dict.fromkeys([*runs, *self.lineage]))
+
+    def begin_epoch(self, epoch: int, history: Any) -> None:
+        """Epoch `epoch` begins, and none of its data are drawn yet.
+
+        Args:
+            epoch: Its index.
+            history: Keras' `History`, which by now has what callbacks behind ours added to the logs
+                of the epochs before.
+        """
+        if self.in_fit and getattr(history, "epoch", None) == self.epochs:
+            self.history = {
+                name: [number for value in values if (number := as_float(value)) is not None]
+                for name, values in history.history.items()
+            }
+        self.progress.begin_epoch(epoch)
+        self.order = data.capture_epoch() if self.needs_batches and self.in_fit else None
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Epoch `epoch` is complete with these logs."""

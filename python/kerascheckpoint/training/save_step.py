@@ -179,6 +179,7 @@ class SaveStep:
             reason=occasion.reason,
             epoch_done=occasion.epoch_done,
             template=settings.template.name,
+            once=self._once,
         )
         plan = PlannedSave(path, decision.value, decision.is_best, fields["saved_at"])
         fields |= save_decision.fields(plan, run.best, settings.monitor)

@@ -88,6 +88,13 @@ class At(keras.callbacks.Callback):
         self.epoch, self.batch, self.action = epoch, batch, action
         self._now = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Say that nothing is to be remembered."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin anew."""
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._now = epoch
 

@@ -1,0 +1,178 @@
+"""A resumed run is the run that never stopped, with what people pass to `fit`.
+
+Each cell of the table trains once without a stop, and once in two parts with all objects made anew
+in between, as in a new process, and with another seed in the second part. Then weights, optimizer,
+history and every file that was written after the stop have to be the same.
+"""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from kerascheckpoint import ModelCheckpoint, list_checkpoints
+from kerascheckpoint.formats import reading
+from support import small_files, training
+from support.training import arrays_of, assert_same
+
+EPOCHS = 5
+SETTINGS = {"epoch's end": {"save_freq": "epoch"}, "middle": {"save_freq": 3}}
+
+
+class Stop(Exception):
+    """Ends a training as a crash does."""
+
+
+def crash_after(count):
+    """Return a callback that raises once so many batches were trained."""
+    batches = itertools.count()
+
+    def begin(batch, logs=None):
+        if next(batches) == count:
+            raise Stop
+
+    return keras.callbacks.LambdaCallback(on_train_batch_begin=begin)
+
+
+class CountsEpochs(keras.callbacks.Callback):
+    """A callback of the user's, which lowers the learning rate at every second epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen += 1
+        if self.seen % 2 == 0:
+            optimizer = self.model.optimizer
+            optimizer.learning_rate = float(np.asarray(optimizer.learning_rate)) / 2
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+
+
+def early_stopping():
+    return keras.callbacks.EarlyStopping("loss", patience=3, restore_best_weights=True)
+
+
+def plateau():
+    return keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=10.0, factor=0.5)
+
+
+BESIDE = {
+    "none": lambda ours: [ours],
+    "EarlyStopping before": lambda ours: [early_stopping(), ours],
+    "EarlyStopping behind": lambda ours: [ours, early_stopping()],
+    "ReduceLROnPlateau before": lambda ours: [plateau(), ours],
+    "ReduceLROnPlateau behind": lambda ours: [ours, plateau()],
+    "of the user's": lambda ours: [CountsEpochs(), ours],
+    "two": lambda ours: [plateau(), ours, early_stopping()],
+}
+
+
+def fit(run, beside, seed, *others, shuffle=True, epochs=EPOCHS, **settings):
+    """Train with all objects made anew; return the model and its history."""
+    model = training.noisy_model()
+    keras.utils.set_random_seed(seed)
+    ours = ModelCheckpoint(run / "{step:03d}.keras", monitor="loss", resume=True, **settings)
+    callbacks = [*others, *BESIDE[beside](ours)]
+    history = training.train(
+        model, *callbacks, epochs=epochs, shuffle=shuffle, validation_data=training.samples(2)
+    )
+    return model, history.history
+
+
+def assert_files_are_equal(run, whole):
+    """Assert that both runs left the same files, down to each array and metric."""
+    found, expected = list_checkpoints(run), list_checkpoints(whole)
+    assert [info.step for info in found] == [info.step for info in expected]
+    for info, reference in zip(found, expected, strict=True):
+        assert info.metrics == reference.metrics
+        assert_same(small_files.read(info.path), small_files.read(reference.path))
+        keys = ("history", "epochs", "metric_state", "random")
+        one, other = (reading.read_record(i.path) for i in (info, reference))
+        assert [one[key] for key in keys] == [other[key] for key in keys]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", SETTINGS)
+@pytest.mark.parametrize(
+    ("beside", "shuffle"),
+    [*itertools.product(BESIDE, [True]), ("none", "batch"), ("none", False)],
+)
+def test_as_if_never_stopped(tmp_path, beside, shuffle, place):
+    settings = {"shuffle": shuffle, **SETTINGS[place]}
+    whole, history = fit(tmp_path / "whole", beside, 1, **settings)
+    with pytest.raises(Stop):
+        fit(tmp_path / "run", beside, 1, crash_after(9), **settings)
+    resumed, resumed_history = fit(tmp_path / "run", beside, 2, **settings)
+    assert resumed_history == history
+    assert_same(arrays_of(resumed), arrays_of(whole))
+    assert_files_are_equal(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("beside", ["EarlyStopping before", "EarlyStopping behind"])
+def test_a_run_that_was_stopped_early_is_finished(tmp_path, beside):
+    """A script that is run again must not train four more epochs each time."""
+
+    def impatient(ours):
+        stopping = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0, baseline=0.0)
+        return [stopping, ours] if beside.endswith("before") else [ours, stopping]
+
+    def again():
+        ours = ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss", resume=True)
+        model = training.noisy_model()
+        return model, training.train(model, *impatient(ours), epochs=20)
+
+    first, history = again()
+    assert len(history.epoch) < 20
+    with pytest.warns(UserWarning, match="a callback ended the run there"):
+        second, repeated = again()
+    assert repeated.history == history.history
+    assert_same(arrays_of(second), arrays_of(first))
+
+
+def test_a_callback_whose_state_nobody_saves_is_named_once(tmp_path):
+    class Forgetful(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen += 1
+
+    ours = ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss", resume=True)
+    with pytest.warns(UserWarning, match=r"Forgetful changed its attributes seen .*state_dict\(\)"):
+        training.train(training.tiny_model(), Forgetful(), ours, epochs=3)
+
+
+def test_batches_that_are_passed_over_are_not_shown_to_other_callbacks(tmp_path):
+    class Watch(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.seen.append(("begin", batch))
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen.append(("end", batch))
+
+        def get_state(self):
+            return None
+
+        def set_state(self, state):
+            pass
+
+    def ours():
+        return ModelCheckpoint(tmp_path / "{step}.keras", save_freq=3, monitor="loss", resume=True)
+
+    with pytest.raises(Stop):
+        training.train(training.tiny_model(), crash_after(3), ours())
+    watch = Watch()
+    training.train(training.tiny_model(), watch, ours())
+    assert watch.seen == [("begin", 3), ("end", 3)]
