@@ -33,7 +33,8 @@ def is_on_device(value: Any) -> bool:
     """Tell whether an array lies in the memory of a GPU or its like."""
     if _has_only_processors() or not isinstance(value, jax.Array):
         return False
-    return any(device.platform != "cpu" for device in value.devices())
+    platforms: set[str] = {device.platform for device in value.devices()}
+    return platforms != {"cpu"}
 
 
 @functools.cache

@@ -39,6 +39,7 @@ def restore(state: dict[str, Any]) -> None:
 def restore_seed(model: Any, state: dict[str, Any]) -> None:
     """Give the running `fit` of `model` the order of the run before; for TensorFlow alone."""
     seed = state.get("seed")
-    if BACKEND == "tensorflow" and isinstance(seed, int) and seed != tensorflow_seed.get():
-        tensorflow_seed.set(seed)
+    if BACKEND == "tensorflow" and isinstance(seed, int):
+        if seed != tensorflow_seed.get():
+            tensorflow_seed.set(seed)
         rebuild_dataset(model)

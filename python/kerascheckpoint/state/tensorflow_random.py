@@ -52,9 +52,13 @@ def restore(state: dict[str, Any]) -> None:
     """Put the states back, as far as TensorFlow is in use."""
     if "tensorflow_generator" in state and "tensorflow" in sys.modules:
         _restore_generator(**state["tensorflow_generator"])
-    operations, seeds = state.get("tensorflow_operations"), _operation_seeds()
-    # The seeds of operations follow from the global seed: under another one they mean nothing.
-    if operations is not None and seeds is not None and operations["seed"] == _global_seed():
+    operations = state.get("tensorflow_operations")
+    if operations is None or _CONTEXT_MODULE not in sys.modules:
+        return
+    if operations["seed"] != _global_seed():  # the seeds of operations follow from the global one
+        sys.modules[_CONTEXT_MODULE].set_global_seed(operations["seed"])
+    seeds = _operation_seeds()
+    if seeds is not None:
         seeds.setstate(_python_state(operations["state"]))
 
 
