@@ -39,7 +39,8 @@ def is_on_device(value: Any) -> bool:
 
 @functools.cache
 def _has_only_processors() -> bool:
-    return jax.default_backend() == "cpu"  # takes a while, and does not change
+    platform: str = jax.default_backend()  # takes a while, and does not change
+    return platform == "cpu"
 
 
 def _held(value: Any) -> Any:
