@@ -3,13 +3,13 @@
 #' Enough of Keras to build, train, save and load a simple model from R, so that
 #' the examples of this package run wherever Python has Keras.
 #'
-#' If the package keras3 is installed, these functions *are* keras3's functions:
-#' the very same objects, described in keras3's manual, so attaching both packages
-#' in either order hides nothing but [callback_model_checkpoint()]. If it is not,
-#' this package supplies them with keras3's argument names and habits, for the
-#' cases below. They are no second keras3: for other layers, metrics or
-#' optimizers use keras3, or Keras itself through `reticulate::import("keras")`;
-#' the models made so work with [fit()] and the other verbs too.
+#' If the package keras3 is installed, these functions *are* keras3's functions: the very
+#' same objects, described in keras3's manual. You can attach both packages in either
+#' order; the only name that they share otherwise is [callback_model_checkpoint()]. Without
+#' keras3, this package supplies the functions with keras3's argument names, for the cases
+#' below. They do not replace keras3: for other layers, metrics or optimizers use keras3,
+#' or Keras itself through `reticulate::import("keras")`. Such models work with [fit()] and
+#' the other functions too.
 #'
 #' @section Without keras3:
 #' ```r
@@ -34,7 +34,7 @@
 #' ```
 #'
 #' - `object`, `model`: a Keras model; for `layer_dense()` a sequential model to
-#'   add the layer to, or a tensor; for `load_model()` the path of a file.
+#'   add the layer to, or a tensor; for `load_model()` the path or URL of a file.
 #' - `input_shape`, `shape`: whole numbers, without the batch; `NA` for a size
 #'   that is left open. `op_ones(2, 1)` and `op_ones(c(2, 1))` both make two rows
 #'   and one column. (keras3 takes the second number of the first form for a data
@@ -180,8 +180,9 @@ save_model <- function(model, filepath, overwrite = FALSE, ...) {
 #' @usage NULL
 #' @export
 load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode = TRUE) {
+  path <- check_file(model, "model")
   keras("saving")$load_model(
-    absolute_path(model),
+    local_copy(path),
     custom_objects = custom_objects, compile = compile, safe_mode = safe_mode
   )
 }
@@ -212,6 +213,19 @@ path_to_write <- function(filepath, overwrite, call = rlang::caller_env()) {
     )
   }
   path
+}
+
+# Keras reads files of this machine only. The copy of a remote one is removed with R's
+# temporary directory.
+local_copy <- function(path) {
+  if (!is_url(path)) {
+    return(path)
+  }
+  place <- reticulate::import("fsspec.core")$url_to_fs(path)
+  copy <- file.path(tempfile("copy-"), basename(path))
+  dir.create(dirname(copy))
+  place[[1L]]$get(place[[2L]], copy, recursive = TRUE)
+  copy
 }
 
 # ---- R values as Keras takes them ----

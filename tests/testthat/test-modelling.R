@@ -38,6 +38,17 @@ test_that("a model trains, is evaluated, predicts, is saved and loaded", {
   expect_equal(predict(load_model(path), x, verbose = 0), predict(model, x, verbose = 0))
 })
 
+test_that("a model is loaded by its URL, and what is no path is refused in words", {
+  skip_without_keras()
+  skip_with_keras3()
+  path <- file.path(local_directory(), "model.keras")
+  model <- save_model(new_model(), path)
+  x <- matrix(cos(1:30), 3)
+  loaded <- load_model(paste0("file://", path))
+  expect_equal(predict(loaded, x, verbose = 0), predict(model, x, verbose = 0))
+  expect_error(load_model(NULL), "`model` was given NULL", class = "kerascheckpoint_argument_error")
+})
+
 test_that("an existing file is not replaced by accident", {
   skip_without_keras()
   skip_with_keras3()
