@@ -30,7 +30,7 @@ from .verify import verify_checkpoint
 if TYPE_CHECKING:
     from .callback import ModelCheckpoint
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ArrayDifference",

@@ -37,7 +37,7 @@ def capture(callbacks: Iterable[Any]) -> tuple[list[dict[str, Any]], list[str]]:
     states, left_out = [], []
     for place, callback in enumerate(callbacks):
         values = _values_of(callback)
-        if values is None:
+        if not values:
             continue
         name = type(callback).__name__
         try:
@@ -79,7 +79,8 @@ def _values_of(callback: Any) -> dict[str, Any] | None:
     """Return what a callback has to remember, `None` if it says nothing of that."""
     for getter, setter in _PAIRS:
         if callable(getattr(callback, getter, None)) and callable(getattr(callback, setter, None)):
-            return {"value": getattr(callback, getter)()}
+            value = getattr(callback, getter)()
+            return {"value": value} if value else {}
     name = keras_class(callback)
     if name is None:
         return None

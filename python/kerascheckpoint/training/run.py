@@ -128,6 +128,7 @@ class Run:
                 for name, values in history.history.items()
             }
         self.progress.begin_epoch(epoch)
+        self.progress.batch = self.skipped_until  # no callback hears of those batches
         self.order = data.capture_epoch() if self.needs_batches and self.in_fit else None
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:

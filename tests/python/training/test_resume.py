@@ -77,6 +77,12 @@ class Seen(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.steps.append(int(self.model.optimizer.iterations))
 
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
 
 def test_no_batch_is_trained_twice(tmp_path):
     path = tmp_path / "m.keras"
@@ -84,7 +90,7 @@ def test_no_batch_is_trained_twice(tmp_path):
         fitted(checkpoint_at(path, save_freq=1), At(0, training.stop, 2))
     seen = Seen()
     fitted(checkpoint_at(path, resume=True), seen, epochs=1)
-    assert seen.steps == [3, 3, 3, 4, 5]
+    assert seen.steps == [4, 5]  # nobody hears of the batches that are passed over
 
 
 @pytest.mark.parametrize("background", [False, True])
