@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import measure
+import measure  # type: ignore[import-not-found]
 from measure import FIELDS, check, timed
 
 EPOCHS = 4

@@ -101,6 +101,10 @@ class CheckpointInfo:
             **nothing,
         )
 
+    def __str__(self) -> str:
+        """Return the path: Keras' `load_model` goes by the text of what it is given."""
+        return self.path
+
     def __fspath__(self) -> str:
         """Return the path, so that `open` and `keras.saving.load_model` take a checkpoint."""
         return os.fspath(self.path)

@@ -6,6 +6,7 @@ history and every file that was written after the stop have to be the same.
 """
 
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +18,10 @@ from support import small_files, training
 from support.training import arrays_of, assert_same
 
 EPOCHS = 5
-SETTINGS = {"epoch's end": {"save_freq": "epoch"}, "middle": {"save_freq": 3}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "epoch's end": {"save_freq": "epoch"},
+    "middle": {"save_freq": 3},
+}
 
 
 class Stop(Exception):
