@@ -23,8 +23,7 @@ PATHS = [str(ROOT / "python"), str(ROOT / "tests" / "python")]
 sys.path[:0] = PATHS
 os.environ["PYTHONPATH"] = os.pathsep.join([*PATHS, os.environ.get("PYTHONPATH", "")])
 
-from support import faults_support as faults  # noqa: E402
-from support import small_files  # noqa: E402
+from support import faults, small_files  # noqa: E402
 
 # A few small arrays and a large one, so that kills find every part of a save.
 ARRAYS = {

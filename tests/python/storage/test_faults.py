@@ -20,8 +20,7 @@ import pytest
 import kerascheckpoint as kc
 from kerascheckpoint import ModelCheckpoint
 from kerascheckpoint.storage import leftovers
-from support import faults_support as faults
-from support import small_files, training
+from support import faults, small_files, training
 
 # How many of each fault are tried here, where a try takes about 20 ms.
 TRIES = {

@@ -18,8 +18,7 @@ from kerascheckpoint import (
 )
 from kerascheckpoint.formats import forms
 from kerascheckpoint.formats.keras_file import array_places
-from support import faults_support as faults
-from support import small_files
+from support import faults, small_files
 
 pytestmark = pytest.mark.any_backend
 
