@@ -21,6 +21,7 @@ from ..storage.places import storage_for
 from . import assets, optimizers
 from .comparison import StoredState
 from .transaction import exchange
+from .unbuilt import UnbuiltObjects
 from .variables import KerasLoader, ModelVariables
 
 
@@ -65,10 +66,20 @@ def _naming(path: str) -> Iterator[None]:
 
 
 def _restore(model: Any, checkpoint: OpenCheckpoint) -> None:
+    before = UnbuiltObjects(optimizers.unbuilt(model))
+    try:
+        _build_and_load(model, checkpoint)
+    except BaseException:
+        before.put_back()
+        raise
+
+
+def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
     record = checkpoint.record or {}
-    optimizers.build_model(model, record.get("build_config"))
-    _compare_optimizers(record.get("optimizer"), optimizer_name(model))
     arrays = checkpoint.arrays()
+    stored_bytes = sum(array.nbytes for array in arrays.values())
+    optimizers.build_model(model, record.get("build_config"), stored_bytes)
+    _compare_optimizers(record.get("optimizer"), optimizer_name(model))
     optimizers.build_optimizers(model, arrays)
     with contextlib.ExitStack() as stack:
         others = [*_assets(model, checkpoint, stack), *_random_numbers(model, checkpoint)]

@@ -1,28 +1,50 @@
 """Build the model and the optimizers that a file has state for and that are not built yet."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeGuard
 
 import keras
 
 from ..errors import CheckpointMismatchError
 from ..keras_seam import objects
+from ..keras_seam.deferred import deferred_variables
 from ..model_state import ArraySpec
 from ..snapshot import model_objects
 
 _Shapes = list[tuple[int, ...]]
 
+_LARGEST_SAMPLE = 1 << 31  # numbers in one input
+_MOST_PER_STORED = 4  # bytes of the model for each byte that the file holds: it may store halves
+_ALWAYS = 16 << 20  # bytes that any model may take
 
-def build_model(model: Any, build_config: dict[str, Any] | None) -> None:
-    """Build `model` as the one was that the file was written of.
+
+def build_model(model: Any, build_config: dict[str, Any] | None, stored_bytes: int) -> None:
+    """Build `model` with the input shapes stored in the file.
+
+    The shapes come from outside, so the model takes memory only once it is known that the file
+    holds about as much.
+
+    Args:
+        model: The model.
+        build_config: What its `get_build_config` returned, if the file says so.
+        stored_bytes: Bytes of all arrays in the file.
 
     Raises:
         CheckpointMismatchError: If that does not suffice to build it.
     """
     if not model.built and build_config:
-        model.build_from_config(build_config)
-        if not model.built:
-            _call_on_zeros(model, build_config)
+        _check_shapes(build_config)
+        try:
+            with deferred_variables():
+                _build(model, build_config)
+                _check_memory(model, stored_bytes)
+        except CheckpointMismatchError:
+            raise
+        except Exception as error:
+            raise CheckpointMismatchError(
+                f"the model cannot be built with the input shapes in the file: {error}"
+            ) from error
     if not model.built:
         raise CheckpointMismatchError(
             "the model is not built, so there is nothing yet to restore into: call it on a batch, "
@@ -30,11 +52,44 @@ def build_model(model: Any, build_config: dict[str, Any] | None) -> None:
         )
 
 
-def _call_on_zeros(model: Any, build_config: dict[str, Any]) -> None:
-    """Build a subclassed model, which has no `build` of its own, by a call on one sample."""
+def _build(model: Any, build_config: dict[str, Any]) -> None:
+    model.build_from_config(build_config)
     shape = build_config.get("input_shape")
-    if isinstance(shape, list | tuple) and all(isinstance(n, int | None) for n in shape):
-        model(keras.ops.zeros([1 if n is None else n for n in shape]))
+    if not model.built and _is_shape(shape):  # a subclassed model without a `build` of its own
+        model(keras.KerasTensor([1 if n is None else n for n in shape]))
+
+
+def _is_shape(value: Any) -> TypeGuard[Sequence[int | None]]:
+    return isinstance(value, list | tuple) and all(isinstance(n, int | None) for n in value)
+
+
+def _check_shapes(config: Any) -> None:
+    """Refuse lengths that no sample has, which some backends answer with the end of the process."""
+    pending = [config]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += value.values()
+        elif isinstance(value, list | tuple):
+            if _is_shape(value) and not 0 <= math.prod(n for n in value if n) < _LARGEST_SAMPLE:
+                raise CheckpointMismatchError(f"the file names an input of shape {tuple(value)}")
+            pending += value
+
+
+def _check_memory(model: Any, stored_bytes: int) -> None:
+    needed = model_objects.size_of(model.variables)
+    if needed > _MOST_PER_STORED * stored_bytes + _ALWAYS:
+        raise CheckpointMismatchError(
+            f"with the input shapes in the file the model takes {needed:,} bytes, and the file "
+            f"holds {stored_bytes:,}"
+        )
+
+
+def unbuilt(model: Any) -> list[Any]:
+    """Return the objects that a restore may build: the model, or optimizers of a built one."""
+    if not model.built:
+        return [model]
+    return [o for o in model_objects.optimizers(model).values() if not o.built]
 
 
 def build_optimizers(model: Any, arrays: Mapping[str, ArraySpec]) -> None:

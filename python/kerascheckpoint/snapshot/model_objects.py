@@ -1,5 +1,8 @@
 """The objects of a model and their places in a file, whatever their ways to store variables."""
 
+import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -29,3 +32,13 @@ def optimizers(model: Any) -> dict[str, Any]:
     }
     place = next((place for place, target in found.items() if target is own), OPTIMIZER)
     return ({} if own is None else {place: own}) | found
+
+
+def size_of(variables: Iterable[Any]) -> int:
+    """Return the bytes that the values of variables take."""
+    return sum(math.prod(variable.shape) * _item_size(variable.dtype) for variable in variables)
+
+
+def _item_size(dtype: str) -> int:
+    bits = re.search(r"\d+", str(dtype))
+    return max(int(bits.group()) // 8, 1) if bits else 1

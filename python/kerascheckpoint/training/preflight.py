@@ -1,11 +1,10 @@
 """What is checked when training begins, before the first batch costs anything."""
 
-import math
-import re
 from typing import Any
 
 from ..notify import warn
 from ..policies.file_template import FileTemplate
+from ..snapshot import model_objects
 from ..storage.base import Storage
 
 
@@ -39,9 +38,4 @@ def state_size(model: Any) -> int:
     variables = list(model.variables)
     if optimizer is not None:
         variables += optimizer.variables if optimizer.built else 2 * model.trainable_variables
-    return sum(math.prod(v.shape) * _item_size(v.dtype) for v in variables)
-
-
-def _item_size(dtype: str) -> int:
-    bits = re.search(r"\d+", str(dtype))
-    return max(int(bits.group()) // 8, 1) if bits else 1
+    return model_objects.size_of(variables)
