@@ -120,7 +120,7 @@ def measure_saves(model: Any, directory: str, rounds: int) -> dict[str, list[flo
         for name, action in actions.items():
             seconds[name].append(timed(action))
             for saver in behind.values():
-                saver.settle(wait_for_all=True)
+                saver.report_finished(wait_for_all=True)
     return seconds
 
 
@@ -159,12 +159,12 @@ def measure_memory(model: Any, directory: str) -> dict[str, int]:
     extra = {}
     for saver in (ours, behind):
         saver.save(model, os.path.join(directory, "m.keras"), FIELDS, check)  # lays out
-        saver.settle(wait_for_all=True)
+        saver.report_finished(wait_for_all=True)
     for name, saver in (("foreground", ours), ("background", Saver(on_background=True))):
         extra[name] = peak_of(
             lambda saver=saver: (
                 saver.save(model, os.path.join(directory, "m.keras"), FIELDS, check),
-                saver.settle(wait_for_all=True),
+                saver.report_finished(wait_for_all=True),
             )
         )
     extra["Keras"] = peak_of(lambda: model.save(os.path.join(directory, "k.keras")))

@@ -49,7 +49,7 @@ def measure_saves(model: Any, directory: str, seconds: float) -> dict[str, Any]:
 
     saver = Saver(on_background=True)
     saver.prepare(model)
-    behind = lambda: saver.settle(wait_for_all=True)  # noqa: E731
+    behind = lambda: saver.report_finished(wait_for_all=True)  # noqa: E731
     actions, note = actions_for(model, saver, directory)
     times: dict[str, list[float]] = {name: [] for name in actions}
     begin = time.perf_counter()

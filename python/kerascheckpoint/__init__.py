@@ -1,8 +1,8 @@
-"""A model checkpoint callback for Keras that cannot lose a file and hardly stops training.
+"""A model checkpoint callback for Keras that never loses a file and hardly slows training.
 
-`ModelCheckpoint` stands in for `keras.callbacks.ModelCheckpoint`. The other functions find, check
-and restore the files that it writes; none of them imports TensorFlow, JAX, PyTorch or Keras until
-a model is touched.
+`ModelCheckpoint` replaces `keras.callbacks.ModelCheckpoint`. The functions find, check and restore
+the files that it writes. None of them imports Keras, TensorFlow, JAX or PyTorch before it touches a
+model.
 """
 
 import os
@@ -62,10 +62,10 @@ def restore_checkpoint(
     path: "str | os.PathLike[str]",
     storage_options: Mapping[str, Any] | None = None,
 ) -> CheckpointInfo:
-    """Put weights, optimizer state and random state of a checkpoint into `model`.
+    """Restore weights, optimizer state and random state from a checkpoint into `model`.
 
-    An optimizer that is not built yet is built first. The file is verified and compared with the
-    model before anything is changed.
+    An unbuilt optimizer is built first. The file is verified and compared with the model before
+    anything changes.
 
     Args:
         model: A Keras model of the same architecture.
@@ -73,12 +73,12 @@ def restore_checkpoint(
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
-        What the file says of itself; its `epoch` is the next `initial_epoch` of `fit`.
+        The info of the checkpoint; its `epoch` is the next `initial_epoch` of `fit`.
 
     Raises:
         CheckpointNotFoundError: If there is no such file.
         CheckpointCorruptError: If the file is damaged.
-        CheckpointMismatchError: If the model differs; the text names the first difference.
+        CheckpointMismatchError: If the model differs; the message names the first difference.
     """
     from .restore.model import restore
 
@@ -97,8 +97,8 @@ def plot_checkpoints(
 
     Args:
         filepath: A directory, a template or one file, as for `list_checkpoints`.
-        monitor: Name of the metric; `None` takes the one that the newest file monitored.
-        ax: Axes of matplotlib to draw into; `None` makes new ones.
+        monitor: Name of the metric; `None` uses the one that the newest file monitored.
+        ax: The matplotlib axes to draw into; `None` makes new ones.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
@@ -106,8 +106,8 @@ def plot_checkpoints(
 
     Raises:
         ImportError: If matplotlib is not installed.
-        ValueError: If no checkpoint has a finite value of the metric; the text lists the names
-            there are.
+        ValueError: If no checkpoint has a finite value of the metric; the message lists the
+            metrics.
     """
     from .plot import plot
 
@@ -115,7 +115,7 @@ def plot_checkpoints(
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs Keras only when it is asked for."""
+    """Import what needs Keras on first use."""
     if name == "ModelCheckpoint":
         from .callback import ModelCheckpoint
 

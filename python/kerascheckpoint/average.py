@@ -1,4 +1,4 @@
-"""Average the weights of checkpoints ("model soups"), array by array and without Keras."""
+"""Average the weights of checkpoints ("model soups"), array by array, without Keras."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from .model_state import ArraySpec, ModelSnapshot
 from .notify import warn
 from .storage.places import storage_for
 
-_OPTIMIZER = "optimizer"  # the place of an optimizer's state in every Keras file
+_OPTIMIZER = "optimizer"  # the group that holds the optimizer's state in every Keras file
 
 
 def average_checkpoints(
@@ -26,28 +26,28 @@ def average_checkpoints(
     output: "str | os.PathLike[str]",
     storage_options: Mapping[str, Any] | None = None,
 ) -> CheckpointInfo:
-    """Write a checkpoint with the mean of the weights of several ones.
+    """Write a checkpoint that holds the mean of the weights of other checkpoints.
 
-    Floating-point weights are averaged in float64, a layer's moving statistics (of a
-    BatchNormalization, say) too: those are the mean of what each model has seen, not what the
-    averaged model would see, so let it see some data again if they matter. Whole numbers, flags and
-    seeds come from the newest file, as do config and assets. The state of the optimizer is left
-    out, with a `CheckpointWarning`. One array is in memory at a time.
+    Floating-point weights are averaged in float64. So are moving statistics, as those of
+    `BatchNormalization`: the result is the mean of the sources' statistics, not those of the
+    averaged model. If they matter, let the new model run over some training data. Integers, flags,
+    seeds, the config and assets come from the newest file. The optimizer's state is left out, with
+    a `CheckpointWarning`. Only one array is in memory at a time.
 
     Args:
-        paths: Two or more checkpoints of one model and one form.
-        output: Where the new one goes; its suffix is that of `paths`.
+        paths: Checkpoints of one model, all with the same suffix.
+        output: Where to write the average; it has the suffix of `paths`.
         storage_options: For URLs, what fsspec needs to reach them.
 
     Returns:
-        What the new file says of itself. It names its sources, has no metrics, and training cannot
-        resume from it.
+        The info of the new file. Its record names the sources. It has no metrics, and training
+        cannot resume from it.
 
     Raises:
         ValueError: If there is no path, or the suffixes differ.
-        CheckpointMismatchError: If the models differ; the text names the first difference.
+        CheckpointMismatchError: If the models differ; the message names the first difference.
         CheckpointCorruptError: If a file is damaged.
-        CheckpointWriteError: If the new one cannot be written.
+        CheckpointWriteError: If the new file cannot be written.
     """
     target = location.absolute(output)
     sources = [location.absolute(path) for path in paths]
@@ -60,7 +60,7 @@ def average_checkpoints(
         newest = max(opened, key=lambda checkpoint: checkpoint.info.age_key)
         specs = _common_arrays(opened, newest)
         memory = stack.enter_context(tempfile.TemporaryFile())
-        arrays = {spec.name: _kept(memory, _mean(opened, newest, spec)) for spec in specs}
+        arrays = {spec.name: _mapped(memory, _mean(opened, newest, spec)) for spec in specs}
         content = _snapshot(newest, specs, arrays)
         place = _storage(target, storage_options)
         form_of(target).writer().save(Target(target, place), content, _fields(opened, newest))
@@ -81,13 +81,13 @@ def _check_suffixes(sources: Sequence[str], target: str) -> None:
     for path in sources:
         if form_of(path) != form:
             raise ValueError(
-                f"output must have the suffix of the files that are averaged. Received: "
+                f"output must have the same suffix as the files to average. Received: "
                 f"output={target!r} for {path!r}."
             )
 
 
 def _common_arrays(opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint) -> list[ArraySpec]:
-    """Return the arrays of the model, which all checkpoints must have alike."""
+    """Return the arrays to average; raise unless all checkpoints have the same ones."""
     reference = newest.arrays()
     for other in opened:
         arrays = other.arrays()
@@ -100,7 +100,7 @@ def _common_arrays(opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint) -> 
                 f"{other.path!r}"
             )
     if any(_is_of_optimizer(name) for name in reference):
-        warn("the state of the optimizer is left out: an average of it has no use")
+        warn("the optimizer's state is left out, as averaging it makes no sense")
     return [spec for name, spec in reference.items() if not _is_of_optimizer(name)]
 
 
@@ -124,8 +124,8 @@ def _mean(
     return np.asarray(total / len(opened)).astype(spec.dtype)
 
 
-def _kept(file: Any, array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Put an array into a temporary file and return it from there, so that it takes no memory."""
+def _mapped(file: Any, array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Move an array into a temporary file and return it mapped, so that it needs no memory."""
     if not array.nbytes:
         return array
     offset = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""One thread that writes accepted saves in their order: one in the works and one waiting."""
+"""One thread that writes saves in order, with one more waiting at most."""
 
 import atexit
 import os
@@ -10,16 +10,16 @@ from typing import Any
 
 from .notify import warn
 
-_LIMIT = 2  # saves that may be on their way: one being written, one waiting
+_LIMIT = 2  # unfinished saves: one being written, one waiting
 
-# Every save of this process whose outcome nobody has looked at yet.
-_open: "dict[Future[None], None]" = {}  # in their order
+# The saves of this process whose outcome was not reported yet, in order.
+_unreported: "dict[Future[None], None]" = {}
 
 
 class BackgroundWriter:
-    """Runs jobs behind the training and hands back their outcomes in order.
+    """Runs jobs while training goes on and reports their outcomes in order.
 
-    `concurrent.futures` lets accepted jobs finish when the interpreter exits.
+    `concurrent.futures` finishes accepted jobs before the interpreter exits.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class BackgroundWriter:
         return BackgroundWriter, ()
 
     def wait_for_room(self) -> None:
-        """Wait until fewer than two jobs are on their way, and say once that this stalls."""
+        """Wait until fewer than two jobs are unfinished; warn once if that stalls training."""
         self._forget_parent()
         running = [future for future, _ in self._jobs if not future.done()]
         if len(running) < _LIMIT:
@@ -49,11 +49,11 @@ class BackgroundWriter:
         wait(running[:1])
 
     def submit(self, job: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
-        """Accept a job, when there is room for it.
+        """Accept a job as soon as there is room for it.
 
         Args:
             job: What the thread runs.
-            done: Called by `settle` with what the job raised, or `None`.
+            done: `report_finished` calls this with the job's exception, or `None`.
         """
         self.wait_for_room()
         if self._executor is None:
@@ -63,11 +63,11 @@ class BackgroundWriter:
     def run_here(
         self, job: Callable[[], None], done: Callable[[BaseException | None], None]
     ) -> None:
-        """Run a job on the calling thread, behind all that were accepted before.
+        """Run a job on the calling thread, after all jobs accepted before it.
 
         Args:
             job: What to run.
-            done: Called by `settle`, in its turn.
+            done: As for `submit`.
         """
         self.drain()
         future: Future[None] = Future()
@@ -80,43 +80,43 @@ class BackgroundWriter:
         self._note(future, done)
 
     def _note(self, future: "Future[None]", done: Callable[[BaseException | None], None]) -> None:
-        _open[future] = None
+        _unreported[future] = None
         self._jobs.append((future, done))
 
     def drain(self) -> None:
-        """Wait until every accepted job has run; `settle` still reports them."""
+        """Wait until every accepted job has run; `report_finished` still reports them."""
         self._forget_parent()
         wait([future for future, _ in self._jobs])
 
-    def settle(self, *, wait_for_all: bool = False) -> None:
-        """Hand back the outcome of each finished job, in order, on the calling thread.
+    def report_finished(self, *, wait_for_all: bool = False) -> None:
+        """Report each finished job to its `done`, in order, on the calling thread.
 
         Raises:
-            Exception: What a `done` raised; the outcomes behind it wait for the next call.
+            Exception: Whatever a `done` raises; the next call reports the jobs after it.
         """
         if wait_for_all:
             self.drain()
         self._forget_parent()
         while self._jobs and self._jobs[0][0].done():
             future, done = self._jobs.popleft()
-            _open.pop(future, None)
+            _unreported.pop(future, None)
             done(future.exception())
 
     def _forget_parent(self) -> None:
-        """After a fork: the thread and its jobs belong to the parent process."""
+        """Start empty after a fork: the thread and its jobs belong to the parent process."""
         if self._process != os.getpid():
             self.__init__()  # type: ignore[misc]
 
 
 def wait_all() -> None:
-    """Wait until every accepted save of this process is written; for the end of a session."""
-    wait(list(_open))
+    """Wait until every accepted save of this process is written."""
+    wait(list(_unreported))
 
 
 def report_failures() -> None:
-    """At the exit of the interpreter: name the saves that failed and that nobody asked about."""
+    """Print the failed saves that were never reported; runs when the interpreter exits."""
     wait_all()
-    for future in list(_open):
+    for future in list(_unreported):
         error = future.exception()
         if error is not None:
             print(f"kerascheckpoint: {error}", file=sys.stderr)
@@ -124,4 +124,4 @@ def report_failures() -> None:
 
 atexit.register(report_failures)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_open.clear)
+    os.register_at_fork(after_in_child=_unreported.clear)

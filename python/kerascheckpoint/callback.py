@@ -1,4 +1,4 @@
-"""`ModelCheckpoint`: Keras' events, wired to the parts that decide, capture and write."""
+"""`ModelCheckpoint`: connects Keras' events to the parts that decide, capture and write."""
 
 import os
 import sys
@@ -29,47 +29,48 @@ from .training.settings import Argument, Settings
 class ModelCheckpoint(BatchEvents):
     """Saves a Keras model or its weights at some frequency, or whenever it is the best so far.
 
-    A drop-in for `keras.callbacks.ModelCheckpoint`: the same eight arguments, and standard `.keras`
-    and `.weights.h5` files. A file appears whole or not at all, so a kill in the middle of a save
-    loses nothing; each file says what it is (see `CheckpointInfo`).
+    A drop-in replacement for `keras.callbacks.ModelCheckpoint`, with the same first eight arguments
+    and standard `.keras` and `.weights.h5` files. A file appears whole or not at all, so a kill in
+    the middle of a save loses nothing. Each file describes itself (see `CheckpointInfo`).
 
     Args:
         filepath: `str` or path. Where to save: a name with placeholders in braces for `epoch` and
             `batch` (from 1), `step` (batches in all) and every metric in the logs, as in
             `"run/{epoch:02d}-{val_loss:.2f}.keras"`. It ends in `.keras` (`.h5` is accepted), in
             `.weights.h5` with `save_weights_only=True`, or in `.orbax` for a directory that
-            several processes write together. `~` is expanded, missing directories are made. It may
-            be a URL (`s3://bucket/run/{epoch}.keras`) of any place that fsspec serves. No other
+            several processes write together. `~` is expanded; missing directories are created. It
+            may be a URL that fsspec can open, such as `s3://bucket/run/{epoch}.keras`. No other
             callback should write into the same directory.
-        monitor: Name of the metric that decides which model is best: `"loss"`, a metric's name or,
-            with `val_` before it, the same on validation data.
+        monitor: Name of the metric that decides which model is best: `"loss"` or a metric, with the
+            prefix `val_` for its value on validation data.
         verbose: 0 is silent, 1 prints what the callback does.
-        save_best_only: Save only a model that is better than all before. Without placeholders each
-            better model replaces the last.
-        save_weights_only: Save the weights (and the optimizer's state) and not the whole model.
-        mode: `"min"`, `"max"` or `"auto"`: whether lower or higher is better. `"auto"` asks the
-            compiled metric, then goes by the name.
+        save_best_only: Save a model only if it is better than all before. Without placeholders in
+            `filepath`, each better model replaces the last.
+        save_weights_only: Save the weights and the optimizer's state, not the whole model.
+        mode: `"min"` if lower is better, `"max"` if higher is better. `"auto"` asks the compiled
+            metric, then goes by the name.
         save_freq: When to save: `"epoch"`; a whole number of batches, counted over the whole run; a
             `datetime.timedelta`; a share of the training time that saving may cost, such as
             `"2%"`; or a function `f(epoch, batch, logs) -> bool`, asked at the end of each batch
-            and of each epoch (indices from 0; `batch` is `None` at an epoch's end). Inside an epoch
-            the metrics cover only the batches so far.
+            and of each epoch (indices from 0; `batch` is `None` at the end of an epoch). Within an
+            epoch, the metrics cover only the batches so far.
         initial_value_threshold: The value that the first best model has to beat.
         keep_best: Number of best files to keep, by `monitor`.
-        keep_last: Number of newest files to keep; with `keep_best`, files that either keeps stay.
+        keep_last: Number of newest files to keep. With `keep_best`, a file stays if either rule
+            keeps it.
         min_delta: Smallest change of `monitor` that counts as an improvement.
         save_on_background: Write files while training goes on.
         resume: Continue from the newest usable checkpoint of `filepath`, if there is one.
-        save_on_interrupt: `True` lets SIGINT and SIGTERM end training after the batch in hand,
-            with a checkpoint first; names of signals, such as `("SIGTERM", "SIGUSR1")`, choose
-            others. A second signal ends at once.
-        on_save_error: `"raise"`, or `"warn"` to train on when a file could not be written.
-        storage_options: `dict` for fsspec (endpoint, credentials ...), where `filepath` is a URL.
+        save_on_interrupt: With `True`, SIGINT and SIGTERM end training after the current batch,
+            with a checkpoint first. Names such as `("SIGTERM", "SIGUSR1")` choose other signals. A
+            second signal ends training at once.
+        on_save_error: `"raise"`, or `"warn"` to go on training when a file could not be written.
+        storage_options: `dict` for fsspec (endpoint, credentials ...), if `filepath` is a URL.
         after_save: Function that is called on the main thread with the `CheckpointInfo` of each
-            file once it is durable. What it raises is treated as a failed save is.
+            durable file. An exception in it counts as a failed save.
 
-    Each argument can be read and set as an attribute; a new value counts from the next `fit` on.
-    A subclass may override the same methods as one of Keras' class (see `KerasHooks`).
+    Each argument can be read and set as an attribute; a new value takes effect at the next `fit`.
+    A subclass may override the same methods as a subclass of Keras' class (see `KerasHooks`).
 
     Attributes:
         best: `float` or `None`. Best value of a durable file, or the threshold; it can be set.
@@ -78,7 +79,7 @@ class ModelCheckpoint(BatchEvents):
         interrupted: `bool`. Whether a signal ended the last run.
 
     Raises:
-        ValueError: If an argument is not one of the accepted forms.
+        ValueError: If an argument has none of the accepted forms.
         ImportError: If the package that serves a URL is missing.
     """
 
@@ -142,7 +143,7 @@ class ModelCheckpoint(BatchEvents):
 
     @property
     def best(self) -> float | None:
-        """Best value of a durable file, or the threshold that the first has to pass."""
+        """Best value of a durable file, or the threshold that the first file has to beat."""
         return self._best_tracker.best
 
     @best.setter
@@ -165,27 +166,27 @@ class ModelCheckpoint(BatchEvents):
         return self._training_run.is_interrupted
 
     def on_checkpoint_saved(self, info: CheckpointInfo) -> None:
-        """Do something with a file that is durable, on the main thread; a subclass may override it.
+        """Do nothing; a subclass may override this to act on each durable file.
 
-        What it raises is treated as a failed save is.
+        Called on the main thread. An exception in it counts as a failed save.
 
         Args:
-            info: What the file says of itself.
+            info: The info of the file.
         """
 
     def wait(self) -> None:
         """Block until every file that was accepted for the background is durable.
 
         Raises:
-            CheckpointWriteError: If one could not be written (with `on_save_error="raise"`); if
-                another could not be either, the next call says that.
+            CheckpointWriteError: If a file could not be written and `on_save_error="raise"`. The
+                next call raises the next such error.
         """
-        self._saver.settle(wait_for_all=True)
+        self._saver.report_finished(wait_for_all=True)
 
     # Keras' events ------------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Check the target, take up an earlier run if asked to, and begin to count."""
+        """Check the target and, with `resume=True`, continue an earlier run."""
         self.wait()
         self._training_run.group.end_skipping()
         model = self.model
@@ -208,13 +209,13 @@ class ModelCheckpoint(BatchEvents):
             self._interrupt_watch.begin(model, in_fit=run.in_fit, signals=signals)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count; in the first epoch of a resumed run, skip what is done."""
+        """Count the epoch; in the first epoch of a resumed run, skip the batches done before."""
         self._begin_event()
         self._current_epoch = epoch
         self._training_run.begin_epoch(epoch, getattr(self.model, "history", None))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Save if an epoch's end is the time for it."""
+        """Save if the policy says so, or if a signal asked for it."""
         self._training_run.group.end_skipping()
         self._begin_event()
         run = self._training_run
@@ -232,7 +233,7 @@ class ModelCheckpoint(BatchEvents):
             self._save("epoch", epoch, None, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Save what is not saved yet, finish every write and leave no trace."""
+        """Save what is still unsaved, finish every write and restore the signal handlers."""
         run, progress = self._training_run, self._training_run.progress
         self._interrupt_watch.end()
         run.group.end_skipping()
@@ -252,7 +253,7 @@ class ModelCheckpoint(BatchEvents):
     # The parts of an event ----------------------------------------------------------------------
 
     def _take_settings(self) -> None:
-        """Let arguments that were set since the last run count from now on."""
+        """Apply the arguments that were set since the last run."""
         settings, earlier = self._settings, self._training_run.settings
         if settings is earlier:
             return

@@ -1,4 +1,4 @@
-"""`CheckpointInfo`: what a checkpoint says of itself, as readers see it."""
+"""`CheckpointInfo`: the facts that a checkpoint stores about itself."""
 
 import dataclasses
 import json
@@ -14,25 +14,25 @@ Reason = Literal["epoch", "batch", "time", "interrupt", "train_end"]
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointInfo:
-    """One checkpoint file. A field is `None` where it cannot be known without guessing.
+    """One checkpoint. A field is `None` where its value is unknown.
 
     Attributes:
         path: Absolute path of the file.
         epoch: Epochs completed: the next `initial_epoch` of Python's `fit`.
-        batch: Batches done in the unfinished epoch, 0 at an epoch's end.
-        step: Batches done in all, over the whole run.
+        batch: Batches done in the unfinished epoch, 0 at the end of an epoch.
+        step: Batches done in the whole run.
         metrics: The logs at the save, as floats.
         monitor: Name of the monitored metric.
         mode: `"min"` or `"max"`, the direction in which `monitor` improves.
         value: The monitored value.
         best: Whether this was the best value so far when it was saved.
         reason: What made the callback save.
-        saved_at: When the state was captured, UTC; the file's own time for a file without a record.
+        saved_at: When the state was captured, in UTC; the file's time if it has no record.
         size: Size of the file in bytes.
-        weights_only: Whether the file holds weights (`.weights.h5`) and not a whole model.
-        keras_version: The Keras that wrote the model.
-        backend: The Keras backend that trained it.
-        schema: Number of the record's schema; `None` for a stock Keras file.
+        weights_only: Whether the file holds weights only, not a whole model.
+        keras_version: Version of the Keras that wrote the model.
+        backend: Name of the Keras backend that trained it.
+        schema: Schema number of the record; `None` for a stock Keras file.
     """
 
     path: str
@@ -56,7 +56,7 @@ class CheckpointInfo:
     def from_record(
         cls, record: Mapping[str, Any], *, path: str, size: int, weights_only: bool
     ) -> "CheckpointInfo":
-        """Read the fields out of a decoded record (see `record.decode`)."""
+        """Make an info from a decoded record (see `record.decode`)."""
         return cls(
             path=path,
             epoch=record["epoch"],
@@ -86,7 +86,7 @@ class CheckpointInfo:
         weights_only: bool,
         keras_version: str | None,
     ) -> "CheckpointInfo":
-        """Return what is known of a file that Keras alone wrote; `saved_at` is the file's time."""
+        """Make an info for a file without a record; `saved_at` is the file's time."""
         nothing: dict[str, Any] = dict.fromkeys(
             ("epoch", "batch", "step", "monitor", "mode", "value", "best", "reason", "backend")
         )
@@ -102,25 +102,25 @@ class CheckpointInfo:
         )
 
     def __str__(self) -> str:
-        """Return the path: Keras' `load_model` goes by the text of what it is given."""
+        """Return the path, because Keras' `load_model` converts its argument to `str`."""
         return self.path
 
     def __fspath__(self) -> str:
-        """Return the path, so that `open` and `keras.saving.load_model` take a checkpoint."""
+        """Return the path, so that `open` and `keras.saving.load_model` accept a checkpoint."""
         return os.fspath(self.path)
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether its metrics are those of an epoch that a signal ended early: no basis to rank."""
+        """Whether a signal ended its epoch early, so that its metrics must not be ranked."""
         return self.reason == "interrupt" and bool(self.batch)
 
     @property
     def age_key(self) -> tuple[datetime, int]:
-        """What files are ordered by, oldest first."""
+        """Sort key that puts the oldest checkpoint first."""
         return (self.saved_at, self.step or 0)
 
     def as_json_object(self) -> dict[str, Any]:
-        """Return the fields with types that JSON has; what is no number becomes `None`."""
+        """Return the fields as JSON types; NaN and infinity become `None`."""
         fields = dataclasses.asdict(self)
         fields["saved_at"] = self.saved_at.isoformat()
         fields["metrics"] = {name: _finite(value) for name, value in self.metrics.items()}
@@ -129,7 +129,7 @@ class CheckpointInfo:
 
 
 def to_json(infos: Iterable[CheckpointInfo], indent: int | None = None) -> str:
-    """Write checkpoints as a JSON array of objects, one per file, with the fields' own names."""
+    """Return a JSON array with one object per checkpoint, with the names of the fields."""
     return json.dumps([info.as_json_object() for info in infos], indent=indent)
 
 

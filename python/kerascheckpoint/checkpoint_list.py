@@ -1,4 +1,4 @@
-"""`CheckpointList`: some checkpoints, oldest first, the best of them, and them as a table."""
+"""`CheckpointList`: checkpoints, oldest first, which of them is best, and a table of them."""
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ _COLUMNS = ("epoch", "batch", "step", "best", "reason", "saved_at", "size", "pat
 
 
 class CheckpointList(list[CheckpointInfo]):
-    """Checkpoints, oldest first; a list that also shows itself as a table in notebooks."""
+    """A list of checkpoints, oldest first, that notebooks show as a table."""
 
     @property
     def best(self) -> CheckpointInfo | None:
-        """The best one now, by the metric that was monitored last; `None` if that is unknown.
+        """The best checkpoint in the list, by the metric monitored last; `None` if unknown.
 
-        `info.best` says instead whether a checkpoint was the best when it was saved. The file is
-        not verified: `best_checkpoint` does that.
+        In contrast, `info.best` says whether a checkpoint was the best when it was saved. The file
+        is not verified; `best_checkpoint` does that.
         """
         monitor = last_monitor(self)
         direction = direction_for(self, monitor)
@@ -28,9 +28,9 @@ class CheckpointList(list[CheckpointInfo]):
         return next(best_first(self, monitor, direction), None)
 
     def to_pandas(self) -> Any:
-        """Return a pandas data frame: one row each, metrics as columns of their own name.
+        """Return a pandas data frame with one row per checkpoint and one column per metric.
 
-        A metric with the name of another column is called `metric_<name>`.
+        A metric whose name is already a column becomes `metric_<name>`.
 
         Raises:
             ImportError: If pandas is not installed.
@@ -60,17 +60,17 @@ class CheckpointList(list[CheckpointInfo]):
 
 
 def metric_names(infos: Iterable[CheckpointInfo]) -> list[str]:
-    """Return the names of all metrics, each once, in the order in which they come."""
+    """Return the names of all metrics, without repeats, in order of appearance."""
     return list(dict.fromkeys(name for info in infos for name in info.metrics))
 
 
 def last_monitor(infos: Sequence[CheckpointInfo]) -> str | None:
-    """Return the metric that the newest checkpoint with one monitored."""
+    """Return the metric that was monitored last, `None` if none was."""
     return next((info.monitor for info in reversed(infos) if info.monitor is not None), None)
 
 
 def direction_for(infos: Sequence[CheckpointInfo], monitor: str | None) -> Direction | None:
-    """Return the direction that checkpoints were saved with, else that of the metric's name."""
+    """Return the direction stored in the checkpoints, else the one that the name implies."""
     if monitor is None:
         return None
     saved = [info.mode for info in infos if info.monitor == monitor and info.mode]

@@ -1,4 +1,4 @@
-"""Compare two checkpoints array by array, without Keras and with one piece of each in memory."""
+"""Compare two checkpoints array by array, without Keras and in little memory."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ from .model_state import ArraySpec
 from .storage.places import storage_for
 
 _NAN = math.nan
-_ELEMENTS = 1 << 20  # of an array that are compared at once
+_ELEMENTS = 1 << 20  # compared at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +24,12 @@ class ArrayDifference:
 
     Attributes:
         name: The array's path, as `.weights.h5` files name it.
-        shape: Its shape, in the first of the two that has it.
-        dtype: Its dtype there.
-        equal: Whether both are the same, bit for bit.
-        max_abs: Largest absolute difference of finite values; NaN where nothing can be compared.
+        shape: Its shape in `a`, or in `b` if `a` lacks the array.
+        dtype: Its dtype in the same checkpoint.
+        equal: Whether the arrays are equal bit for bit.
+        max_abs: Largest absolute difference of finite values; NaN if nothing can be compared.
         mean_abs: Mean absolute difference of finite values.
-        not_finite: Number of elements that are NaN or infinite in either.
+        not_finite: Number of elements that are NaN or infinite in either checkpoint.
     """
 
     name: str
@@ -46,7 +46,7 @@ def compare_checkpoints(
     b: "str | os.PathLike[str]",
     storage_options: Mapping[str, Any] | None = None,
 ) -> list[ArrayDifference]:
-    """Compare the arrays of two checkpoints, those of the optimizer included.
+    """Compare the arrays of two checkpoints, including those of the optimizer.
 
     Args:
         a: A `.keras` or `.weights.h5` file.
@@ -54,8 +54,9 @@ def compare_checkpoints(
         storage_options: For a URL, what fsspec needs to reach it.
 
     Returns:
-        One entry for each array, in the order of `a`, then what only `b` has. An array that only
-        one of them has, or with another shape, comes with `equal=False` and NaN.
+        One entry per array, in the order of `a`, followed by the arrays that only `b` has. If an
+        array is in one checkpoint only, or the shapes differ, `equal` is False and the differences
+        are NaN.
 
     Raises:
         CheckpointNotFoundError: If one of them is missing.
@@ -103,7 +104,7 @@ def _difference(
 
 
 def _chunks(checkpoint: OpenCheckpoint, array: ArraySpec) -> Iterator[np.ndarray[Any, Any]]:
-    """Yield an array's elements, so many at a time whatever form it is stored in."""
+    """Yield an array's elements, the same number at a time for every form."""
     size = _ELEMENTS * array.dtype.itemsize
     held = np.empty(0, np.uint8)
     for piece in checkpoint.pieces(array):
@@ -121,5 +122,5 @@ def _same_bytes(first: OpenCheckpoint, a: ArraySpec, second: OpenCheckpoint, b: 
 
 
 def _is_number(array: ArraySpec) -> bool:
-    """Tell whether an array holds numbers, as HDF5 tells; opaque bytes of unknown kind do not."""
+    """Tell whether an array holds numbers and not opaque bytes."""
     return array.dtype.kind in "biufc" or array.dtype.isbuiltin != 1

@@ -6,23 +6,23 @@ failure, so that `except FileNotFoundError` or `except OSError` keep working.
 
 
 class CheckpointError(Exception):
-    """Root of every error that this package raises by its own decision."""
+    """Base class of the errors of this package."""
 
 
 class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
-    """There is no file at the path that was asked for."""
+    """There is no checkpoint at this path."""
 
 
 class CheckpointCorruptError(CheckpointError, ValueError):
-    """A file is damaged, incomplete or not a checkpoint; the text says what is wrong."""
+    """A file is damaged, incomplete or not a checkpoint; the message says what is wrong."""
 
 
 class CheckpointSchemaError(CheckpointError, ValueError):
-    """A file was written by a newer version of this package than the one that reads it."""
+    """A newer version of this package wrote the file, in a schema that this one does not know."""
 
 
 class CheckpointUnreachableError(CheckpointError, OSError):
-    """A place refuses or does not answer; nothing is known of the checkpoints that lie there."""
+    """A place refuses access or does not answer, so its checkpoints cannot be listed or read."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # OSError would show its number and file name instead
@@ -32,8 +32,8 @@ class CheckpointWriteError(CheckpointError, OSError):
     """A checkpoint could not be written.
 
     Attributes:
-        published: False if the file that stood at the path before is untouched. True if the new
-            file stands there as a whole, but the system did not confirm that it is on the disk.
+        published: False if the path still holds what it held before. True if it holds the whole new
+            file, but the system did not confirm that the file reached the disk.
     """
 
     published: bool = False
@@ -43,24 +43,24 @@ class CheckpointWriteError(CheckpointError, OSError):
 
 
 def was_published(error: BaseException) -> bool:
-    """Tell whether a save ended with `error` after its file had appeared at its path.
+    """Tell whether a save failed with `error` after its file had appeared at its path.
 
-    Ctrl-C may come in that moment, and a disk may fail in it. The callback must believe what stands
-    at the path.
+    Ctrl-C or a disk error can strike between the rename and the return. The callback then goes by
+    what stands at the path.
     """
     return getattr(error, "published", False) is True
 
 
 class CheckpointMismatchError(CheckpointError, ValueError):
-    """A checkpoint does not fit the model that it is restored into; nothing was changed."""
+    """A checkpoint does not fit the model; the model is unchanged."""
 
 
 class CheckpointNameError(CheckpointError, KeyError):
-    """The template of the file's name asks for something that the logs do not hold."""
+    """The file name template has a placeholder that the logs cannot fill."""
 
     def __str__(self) -> str:
         return str(self.args[0])  # KeyError would show the text with quotes and escapes
 
 
 class CheckpointWarning(UserWarning):
-    """What must be said although training goes on."""
+    """Something the user should know about, though training goes on."""

@@ -1,4 +1,4 @@
-"""Turn signals (SIGINT and SIGTERM, or others) into a wish to stop, as long as a `fit` runs."""
+"""Turn signals such as SIGINT and SIGTERM into a request to stop, while a `fit` runs."""
 
 import ctypes
 import os
@@ -17,27 +17,27 @@ _SIGACTION_SIZE = 512  # bytes, more than any system's struct sigaction takes
 
 
 class _Earlier(NamedTuple):
-    """What a signal did before: in Python, and in the process.
+    """The earlier handler of a signal: Python's, and the one of the process.
 
-    They differ where Python is a guest: reticulate's own struct sigaction wakes both R and Python,
-    and `signal.signal` alone, which knows nothing of it, would leave R deaf.
+    The two differ where Python runs inside R: reticulate installs a struct sigaction that wakes
+    both. `signal.signal` knows nothing of it, so restoring with it alone would leave R deaf.
     """
 
     handler: Any  # None if it was not installed from Python
     action: "ctypes.Array[ctypes.c_char] | None"  # None on Windows
 
 
-# The watches of all callbacks in training share one handler, so that each can end in any order.
+# The watches of all callbacks share one handler, so that they can end in any order.
 _watches: "list[InterruptWatch]" = []
 _earlier: dict[int, _Earlier] = {}
 
 
 class InterruptWatch:
-    """Notes the first signal; a second one, or one after the `fit`, goes where it went before.
+    """Notes the first signal; a second one, or one after the `fit`, goes to the earlier handler.
 
     Attributes:
         requested: Whether a signal has asked training to stop.
-        model: The model in training, `None` when there is none.
+        model: The model in training, if any.
     """
 
     def __init__(self) -> None:
@@ -53,11 +53,11 @@ class InterruptWatch:
         return InterruptWatch, ()
 
     def begin(self, model: Any, *, in_fit: bool = True, signals: Sequence[int] = SIGNALS) -> None:
-        """Watch for signals; only the main thread can, elsewhere a warning says so.
+        """Watch for signals, which only the main thread can do; on another thread, warn.
 
         Args:
             model: The model in training.
-            in_fit: Whether `fit` trains it; then the watch ends with it even if it raises.
+            in_fit: Whether `fit` trains it; the watch then ends with `fit`, even if that raises.
             signals: The signals to watch for.
         """
         self.end()
@@ -77,20 +77,21 @@ class InterruptWatch:
                 signal.signal(number, _on_signal)
 
     def should_stop(self, number: int, frame: FrameType | None) -> bool:
-        """Tell whether a signal at `frame` is a first one in the training that is watched.
+        """Tell whether a signal at `frame` is the first one during the watched training.
 
-        Keras calls no hook when a `fit` raises; a loop of the user's own has to end the watch.
+        Keras calls no hook when `fit` raises, so the stack tells whether it still runs. A custom
+        loop has to end the watch itself.
         """
         if self.requested or self.model is None or number not in self._signals:
             return False
         return not self._in_fit or is_fitting(self.model, frame)
 
     def is_left_over(self, frame: FrameType) -> bool:
-        """Tell whether the `fit` that is watched is not on the stack of `frame` any more."""
+        """Tell whether the watched `fit` is no longer on the stack of `frame`."""
         return self._in_fit and not is_fitting(self.model, frame)
 
     def end(self) -> None:
-        """Watch no more; with the last watch the earlier handlers come back."""
+        """Stop watching; the last watch to end restores the earlier handlers."""
         self.model = None
         if self in _watches:
             _watches.remove(self)
@@ -99,7 +100,7 @@ class InterruptWatch:
 
 
 def end_finished() -> None:
-    """End the watches of every `fit` that is over: for a host, after one that may have raised."""
+    """End the watches of every `fit` that is over; R calls this after each `fit`."""
     frame = sys._getframe()
     for watch in list(_watches):
         if watch.is_left_over(frame):
@@ -118,10 +119,10 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _forward(number: int) -> None:
-    """Send a signal where it went before, and let later ones go there by themselves.
+    """Send a signal to its earlier handler, which also gets the later ones.
 
-    The other signal may be pending in Python as well; it would be lost if there were no handler
-    any more when its turn comes. So it keeps ours, which passes it on in the same way.
+    Another signal may be pending in Python and would be lost without a handler. So the others keep
+    ours, which forwards them in the same way.
     """
     for each, earlier in list(_earlier.items()):
         _set_action(each, earlier.action)
@@ -137,8 +138,8 @@ def _restore_all_handlers() -> None:
 def _restore_handler(number: int) -> None:
     earlier = _earlier.get(number)
     if earlier is None or threading.current_thread() is not threading.main_thread():
-        return  # only the main thread can; elsewhere ours stays, and passes every signal on
-    if signal.getsignal(number) is _on_signal:  # else somebody has put another in its place
+        return  # only the main thread can restore it; until then ours forwards every signal
+    if signal.getsignal(number) is _on_signal:  # else other code has replaced it
         if earlier.handler is not None:
             signal.signal(number, earlier.handler)
         _set_action(number, earlier.action)
@@ -146,7 +147,7 @@ def _restore_handler(number: int) -> None:
 
 
 def _action(number: int) -> "ctypes.Array[ctypes.c_char] | None":
-    """Return the bytes of the struct sigaction that is in place, whoever put it there."""
+    """Return the bytes of the installed struct sigaction."""
     if sys.platform == "win32":
         return None
     action = ctypes.create_string_buffer(_SIGACTION_SIZE)

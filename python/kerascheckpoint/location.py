@@ -1,4 +1,4 @@
-"""Where checkpoints are: an absolute path of this machine, or a URL of some other place."""
+"""Where checkpoints are: an absolute path on this machine, or a URL."""
 
 import os
 import re
@@ -8,21 +8,21 @@ _LOCAL = re.compile(r"(?:file|local)://", re.IGNORECASE)
 
 
 def is_url(path: str) -> bool:
-    """Tell whether `path` is a URL (`s3://...`), which only fsspec can follow.
+    """Tell whether `path` is a URL such as `s3://bucket/run`, which fsspec opens.
 
-    `file://` is a URL as well: `absolute` turns it into the local path that it stands for.
+    `file://` counts as a URL too: `absolute` turns it into a local path.
     """
     return _URL.match(path) is not None
 
 
 def absolute(path: "str | os.PathLike[str]") -> str:
-    """Return `path` as it can be kept: absolute, with `~` expanded; a URL stays a URL.
+    """Return `path` absolute, with `~` expanded; a URL stays a URL.
 
-    A `file://` URL becomes the local path that it names, so that local files are always written in
-    the way that survives a power failure.
+    A `file://` URL becomes a local path, so that local files are always written in the way that
+    survives a power failure.
 
     Raises:
-        TypeError: If `path` is no text and no path of one.
+        TypeError: If `path` is neither a `str` nor an `os.PathLike` of one.
     """
     text = os.fspath(path)
     if not isinstance(text, str):

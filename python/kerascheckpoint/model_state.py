@@ -1,4 +1,4 @@
-"""The state of a model at one instant, free of Keras: its objects, its arrays, its config."""
+"""The state of a model at one instant, without Keras: its objects, its arrays, its config."""
 
 import dataclasses
 import math
@@ -37,7 +37,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Structure:
-    """What the layout of a file depends on."""
+    """Everything that determines the layout of a file."""
 
     groups: tuple[Group, ...]
     arrays: tuple[ArraySpec, ...]
@@ -45,17 +45,17 @@ class Structure:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSnapshot:
-    """Everything that a file holds, free of Keras.
+    """Everything that a file holds, without Keras.
 
     Attributes:
         groups: The objects of the model.
-        arrays: By full HDF5 path; NumPy arrays, or a device's own until they are on the host.
+        arrays: Arrays by full HDF5 path: NumPy's, or a device's until they are on the host.
         specs: Shape and dtype of each array, in the same order.
         config: The text of `config.json`; `None` for weights only.
         metadata: What Keras puts into `metadata.json`.
         assets: Contents of asset files by their path below `assets/`.
-        tree: Of each array that is a variable, its keys in Keras' nested state, the kind first.
-        is_lasting: Whether an array stays as it is when the next one is asked for.
+        tree: For each array that is a variable, its keys in Keras' nested state, the kind first.
+        is_lasting: Whether an array stays valid when the next one is read.
     """
 
     groups: tuple[Group, ...]
@@ -69,12 +69,12 @@ class ModelSnapshot:
 
     @property
     def structure(self) -> Structure:
-        """What the layout of the weights depends on."""
+        """Everything that determines the layout of the weights."""
         return Structure(self.groups, self.specs)
 
 
 @dataclasses.dataclass(frozen=True)
 class OnlyKeras:
-    """The answer that only Keras itself can save a model, and why."""
+    """Says that only Keras itself can save a model, and why."""
 
     reason: str

@@ -1,7 +1,6 @@
-"""Where the warnings of this package go: to Python's `warnings`, or to the host that set a handler.
+"""Send warnings to Python's `warnings`, or to the handler of a host language.
 
-A host language (R) that runs Python inside of it has conditions of its own; it sets a handler and
-turns each text into one of them.
+R, which runs Python inside its own process, sets a handler that turns each text into an R warning.
 """
 
 import sys
@@ -18,8 +17,8 @@ def set_warning_handler(handler: Callable[[str], object] | None) -> None:
     """Send the text of every later warning to `handler` instead of `warnings.warn`.
 
     Args:
-        handler: A function of one string, called on the thread that runs training; `None` goes
-            back to Python's warnings.
+        handler: A function of one string, called on the thread that runs training; `None` restores
+            Python's warnings.
     """
     global _handler
     _handler = handler
@@ -28,7 +27,7 @@ def set_warning_handler(handler: Callable[[str], object] | None) -> None:
 def warn(text: str) -> None:
     """Warn with category `CheckpointWarning`, or through the handler if one is set.
 
-    The warning points to the line of the user's code that led here, past this package and Keras.
+    The warning points to the line of user code that led here, not into this package or Keras.
     """
     if _handler is None:
         warnings.warn(text, CheckpointWarning, stacklevel=_levels_to_caller())
@@ -37,7 +36,7 @@ def warn(text: str) -> None:
 
 
 def _levels_to_caller() -> int:
-    """Return the `stacklevel`, seen from `warn`, of the first frame outside of our code."""
+    """Return the `stacklevel`, as seen from `warn`, of the first frame of user code."""
     level, frame = 1, sys._getframe(1)
     while _is_inside(frame) and frame.f_back is not None:
         level, frame = level + 1, frame.f_back
@@ -50,7 +49,7 @@ def _is_inside(frame: FrameType) -> bool:
 
 
 class Once:
-    """Says each warning at most once, told apart by a key."""
+    """Gives each warning at most once; a key identifies it."""
 
     def __init__(self) -> None:
         self._said: set[str] = set()

@@ -1,4 +1,4 @@
-"""The picture of a metric over checkpoints, by matplotlib."""
+"""Draw a metric of checkpoints over the epochs with matplotlib."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from .checkpoint_info import CheckpointInfo
 from .checkpoint_list import best_first, direction_for, last_monitor, metric_names
 from .printable import printable
 
-_FEW = 60  # checkpoints up to which each gets a point of its own
+_FEW = 60  # up to this many checkpoints, each gets a marker
 
 
 def plot(infos: Sequence[CheckpointInfo], monitor: str | None = None, ax: Any = None) -> Any:
-    """Draw a metric of checkpoints over the epochs: see `kerascheckpoint.plot_checkpoints`."""
+    """See `kerascheckpoint.plot_checkpoints`."""
     name = monitor or last_monitor(infos) or next(iter(metric_names(infos)), None)
     values = [(_position(info), info.metrics.get(name or "", math.nan)) for info in infos]
     points = [(x, y) for x, y in values if math.isfinite(y)]
@@ -57,7 +57,7 @@ def _mark_best(ax: Any, infos: Sequence[CheckpointInfo], name: str) -> None:
 
 
 def _position(info: CheckpointInfo) -> float:
-    """Return how many epochs are completed; one that was saved in the middle lies between."""
+    """Return the number of completed epochs, plus a half for a checkpoint within an epoch."""
     return (info.epoch or 0) + (0.5 if info.batch else 0.0)
 
 

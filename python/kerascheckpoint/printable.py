@@ -1,13 +1,13 @@
-"""Text from files and names, made safe for a terminal."""
+"""Make text from files safe to print on a terminal."""
 
 import unicodedata
 
 
 def printable(text: str) -> str:
-    """Return `text` with everything that a terminal would obey, and not show, as an escape.
+    """Return `text` with everything that a terminal would obey instead of showing escaped.
 
-    That is: control characters, those that turn the direction of writing, and line separators. A
-    byte of a file name that is no text stays as it is, so that the name still leads to the file.
+    These are control characters, line separators and characters that change the writing direction.
+    Undecodable bytes of a file name stay, so that the name still leads to the file.
     """
     if text.isprintable():
         return text

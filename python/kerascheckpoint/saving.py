@@ -59,7 +59,7 @@ class Saver:
             path: Where to; the suffix decides what is saved.
             fields: The record's fields, without checksums.
             done: Called with the error, or `None` when the file is durable: before this returns,
-                or in the background by a later `settle`.
+                or in the background by a later `report_finished`.
 
         Raises:
             Exception: What the model's own code raises; errors of the writing go to `done`.
@@ -103,9 +103,9 @@ class Saver:
         """Give the memory of copies back to the system, for training is over."""
         self._memory.close()
 
-    def settle(self, *, wait_for_all: bool = False) -> None:
+    def report_finished(self, *, wait_for_all: bool = False) -> None:
         """Report the saves that finished in the background; wait for the others if asked to."""
-        self._writer.settle(wait_for_all=wait_for_all)
+        self._writer.report_finished(wait_for_all=wait_for_all)
 
     def _write_now(
         self,

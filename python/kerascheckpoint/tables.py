@@ -1,4 +1,4 @@
-"""Tables of checkpoints and of differences for a terminal."""
+"""Print checkpoints and differences as tables on a terminal."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from .printable import printable
 BEFORE = ("epoch", "batch", "step")
 AFTER = ("best", "reason", "saved_at", "size", "path")
 _HEADINGS = {"saved_at": "saved at (UTC)"}
-_METRICS_LIMIT = 50  # columns of metrics in a table that nobody chose the columns of
+_METRICS_LIMIT = 50  # metrics shown unless the user chooses the columns
 
 
 def columns_of(infos: Sequence[CheckpointInfo]) -> list[str]:
@@ -24,7 +24,7 @@ def columns_of(infos: Sequence[CheckpointInfo]) -> list[str]:
 
 
 def sorted_by(infos: Sequence[CheckpointInfo], column: str) -> list[CheckpointInfo]:
-    """Return checkpoints by the values of a column, least first; those without one come last."""
+    """Return checkpoints sorted by a column, smallest value first, missing values last."""
 
     def key(info: CheckpointInfo) -> tuple[bool, Any]:
         value = _value(info, column)
@@ -61,8 +61,8 @@ def _print(headings: Sequence[str], rows: list[list[str]], left: Sequence[str]) 
         side: Any = "left" if heading in left else "right"
         table.add_column(Text(printable(heading)), justify=side, no_wrap=True, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))  # a Text is printed as it is
-    # Wide enough for every column, whatever the terminal: a path that is cut short is of no use.
+        table.add_row(*(Text(printable(cell)) for cell in row))  # rich reads no markup in a Text
+    # As wide as the columns need, whatever the terminal: a truncated path is useless.
     width = Console(width=1 << 20).measure(table).maximum
     Console(width=width).print(table)
 
@@ -86,7 +86,7 @@ def _cell(column: str, value: Any) -> str:
 
 
 def readable_size(size: float) -> str:
-    """Return a number of bytes in the unit that suits it."""
+    """Return a number of bytes with a fitting unit, as in `"12.3 MB"`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.3g} {unit}"

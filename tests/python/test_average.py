@@ -56,7 +56,7 @@ def test_keras_itself_loads_the_mean_of_real_models(suffix, tmp_path):
         paths.append(tmp_path / f"{seed}{suffix}")
         (model.save_weights if suffix == ".weights.h5" else model.save)(paths[-1])
         weights.append(model.get_weights())
-    with pytest.warns(CheckpointWarning, match="optimizer is left out"):
+    with pytest.warns(CheckpointWarning, match="optimizer's state is left out"):
         average_checkpoints(paths, tmp_path / f"mean{suffix}")
     if suffix == ".keras":
         mean = keras.saving.load_model(tmp_path / "mean.keras", compile=False)
@@ -79,7 +79,7 @@ def test_models_that_differ_are_an_error_that_names_the_first_difference(tmp_pat
     ("paths", "output", "words"),
     [
         ([], "mean.keras", "at least one"),
-        (["a.keras"], "mean.weights.h5", "must have the suffix"),
+        (["a.keras"], "mean.weights.h5", "must have the same suffix"),
         (["a.h5"], "mean.h5", "output must end in"),
     ],
 )

@@ -63,10 +63,10 @@ def jobs(event):
 def test_training_goes_on_while_a_job_runs(jobs, event):
     """`submit` returns before the file is written; nothing is reported before it is."""
     jobs.submit("a", until=event)
-    jobs.writer.settle()
+    jobs.writer.report_finished()
     assert (jobs.ran, jobs.reported) == ([], [])
     event.set()
-    jobs.writer.settle(wait_for_all=True)
+    jobs.writer.report_finished(wait_for_all=True)
     assert (jobs.ran, jobs.reported) == (["a"], [("a", None)])
 
 
@@ -77,7 +77,7 @@ def test_files_appear_in_the_order_of_the_saves_by_one_thread(jobs, event):
     event.set()
     for name in "cdefg":
         with_warning(jobs, name)
-    jobs.writer.settle(wait_for_all=True)
+    jobs.writer.report_finished(wait_for_all=True)
     assert jobs.ran == list("abcdefg")
     assert [name for name, _ in jobs.reported] == list("abcdefg")
     assert len(jobs.threads) == 1
@@ -104,13 +104,13 @@ def test_a_third_save_waits_for_the_first_and_says_so_once(jobs, event):
         jobs.submit("b")
         jobs.submit("c")
         assert "a" in jobs.ran
-        jobs.writer.settle(wait_for_all=True)
+        jobs.writer.report_finished(wait_for_all=True)
         again = threading.Event()
         jobs.submit("d", until=again)
         jobs.submit("e")
         threading.Thread(target=again.set).start()
         jobs.submit("f")
-        jobs.writer.settle(wait_for_all=True)
+        jobs.writer.report_finished(wait_for_all=True)
     finally:
         notify.set_warning_handler(None)
     ((text, ran),) = ran_when_told
@@ -124,9 +124,9 @@ def test_a_failure_is_raised_by_the_next_look_and_the_others_still_run(jobs):
     jobs.submit("a", error=OSError("mine"))
     jobs.submit("b")
     with pytest.raises(OSError, match="mine"):
-        jobs.writer.settle(wait_for_all=True)
+        jobs.writer.report_finished(wait_for_all=True)
     assert jobs.ran == ["a", "b"]
-    jobs.writer.settle()
+    jobs.writer.report_finished()
     assert [name for name, _ in jobs.reported] == ["a", "b"]
 
 
@@ -135,10 +135,10 @@ def test_of_several_failures_each_is_raised(jobs):
     jobs.submit("a", error=OSError("first"))
     jobs.submit("b", error=OSError("second"))
     with pytest.raises(OSError, match="first"):
-        jobs.writer.settle(wait_for_all=True)
+        jobs.writer.report_finished(wait_for_all=True)
     with pytest.raises(OSError, match="second"):
-        jobs.writer.settle()
-    jobs.writer.settle(wait_for_all=True)
+        jobs.writer.report_finished()
+    jobs.writer.report_finished(wait_for_all=True)
 
 
 def test_what_runs_on_this_thread_keeps_its_turn(jobs, event):
@@ -149,8 +149,8 @@ def test_what_runs_on_this_thread_keeps_its_turn(jobs, event):
     jobs.writer.run_here(lambda: here.append(list(jobs.ran)), here.append)
     assert here == [["a"]]
     with pytest.raises(OSError, match="mine"):
-        jobs.writer.settle()
-    jobs.writer.settle()
+        jobs.writer.report_finished()
+    jobs.writer.report_finished()
     assert here == [["a"], None]
 
 
@@ -158,10 +158,10 @@ def test_a_copy_and_a_pickle_begin_anew(jobs, event):
     """Keras and tuners copy callbacks; a copy has no part in what the original writes."""
     jobs.submit("a", until=event)
     for other in (copy.deepcopy(jobs.writer), pickle.loads(pickle.dumps(jobs.writer))):
-        other.settle(wait_for_all=True)
+        other.report_finished(wait_for_all=True)
         others = Jobs(other)
         others.submit("other")
-        other.settle(wait_for_all=True)
+        other.report_finished(wait_for_all=True)
         assert others.ran == ["other"]
     assert jobs.ran == []
 
@@ -234,13 +234,13 @@ writer.submit(lambda: (release.wait(), ran.append("parent")), lambda error: None
 pid = os.fork()
 if pid == 0:
     background.wait_all()
-    writer.settle(wait_for_all=True)
+    writer.report_finished(wait_for_all=True)
     writer.submit(lambda: ran.append("child"), lambda error: None)
-    writer.settle(wait_for_all=True)
+    writer.report_finished(wait_for_all=True)
     sys.exit(0 if ran == ["child"] else 1)
 status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 release.set()
-writer.settle(wait_for_all=True)
+writer.report_finished(wait_for_all=True)
 sys.exit(status or ran != ["parent"])
 """
 
@@ -261,15 +261,15 @@ def test_wait_all_waits_for_every_writer(event):
     background.wait_all()
     assert [jobs.ran for jobs in several] == [["a"]] * 3
     for jobs in several:
-        jobs.writer.settle()
+        jobs.writer.report_finished()
         assert jobs.reported == [("a", None)]
 
 
 def test_a_settled_writer_is_forgotten():
     """Callbacks that are done do not stay in memory because their saves once were open."""
-    before = len(background._open)
+    before = len(background._unreported)
     jobs = Jobs(BackgroundWriter())
     jobs.submit("a")
-    jobs.writer.settle(wait_for_all=True)
-    assert len(background._open) == before
+    jobs.writer.report_finished(wait_for_all=True)
+    assert len(background._unreported) == before
     assert sys.getrefcount(jobs.writer) < 5

@@ -180,7 +180,7 @@ def test_several_saves_in_a_row_stay_apart(tmp_path):
         saver.save(model, path, small_files.FIELDS, outcomes.append)
     for variable in model.variables:
         variable.assign(np.full(variable.shape, -1))
-    saver.settle(wait_for_all=True)
+    saver.report_finished(wait_for_all=True)
     assert outcomes == [None] * 8
     for number in range(8):
         found = small_files.read(tmp_path / f"{number}.weights.h5")
@@ -287,7 +287,7 @@ def test_the_state_of_a_third_save_is_taken_when_there_is_room_for_it(tmp_path):
     finally:
         notify.set_warning_handler(None)
         event.set()
-        saver.settle(wait_for_all=True)
+        saver.report_finished(wait_for_all=True)
     assert when_full == [0]
     assert layer.taken == 1
 

@@ -1,4 +1,4 @@
-"""Checks of the callback's arguments: errors name the argument, the value and what is accepted."""
+"""Check the callback's arguments; errors name the argument, the value and what is accepted."""
 
 import contextlib
 import math
@@ -18,7 +18,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def as_whole(value: Any) -> int | None:
-    """Return the whole number that `value` is, of whatever type, or `None` if it is none."""
+    """Return `value` as an `int` if it is a whole number of any type, else `None`."""
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         return None
     try:
@@ -44,7 +44,7 @@ def optional_whole(name: str, value: Any, least: int) -> int | None:
 
 
 def number(name: str, value: Any, least: float = -math.inf) -> float:
-    """Return a number that is no NaN and at least `least`."""
+    """Return a number of at least `least`, not NaN."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     with contextlib.suppress(OverflowError):
         if real and float(value) >= least:
@@ -54,12 +54,12 @@ def number(name: str, value: Any, least: float = -math.inf) -> float:
 
 
 def optional_number(name: str, value: Any) -> float | None:
-    """Return a number that is no NaN, or `None`."""
+    """Return a number, not NaN, or `None`."""
     return None if value is None else number(name, value)
 
 
 def text(name: str, value: Any) -> str:
-    """Return a text that is not empty."""
+    """Return a non-empty text."""
     if isinstance(value, str) and value:
         return value
     raise ValueError(f"{name} must be a non-empty str. Received: {name}={value!r}.")
@@ -74,7 +74,7 @@ def choice(name: str, value: Any, accepted: tuple[str, ...]) -> str:
 
 
 def mode(value: Any) -> str:
-    """Return `"auto"`, `"min"` or `"max"`; what is unknown becomes `"auto"`, with a warning."""
+    """Return `"auto"`, `"min"` or `"max"`; anything else becomes `"auto"`, with a warning."""
     lower = value.lower() if isinstance(value, str) else value
     if lower in ("auto", "min", "max"):
         return str(lower)
@@ -93,7 +93,7 @@ def function(name: str, value: Any) -> Any:
 
 
 def mapping(name: str, value: Any) -> dict[str, Any] | None:
-    """Return a dict whose keys are texts, or `None`."""
+    """Return a dict with `str` keys, or `None`."""
     if value is None:
         return None
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
@@ -110,7 +110,7 @@ def signals(name: str, value: Any) -> bool | tuple[str, ...]:
             return tuple(names)
         raise ValueError(
             f"{name} must be True, False or names of signals that can be caught, as in "
-            f"('SIGTERM', 'SIGUSR1'). Received: {name}={value!r}, where {wrong[0]!r} is none."
+            f"('SIGTERM', 'SIGUSR1'). Received: {name}={value!r}, where {wrong[0]!r} is not one."
         )
     try:
         return flag(name, value)

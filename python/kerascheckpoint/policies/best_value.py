@@ -1,4 +1,4 @@
-"""The best value so far: what is durable, and what is still on its way to the disk."""
+"""The best value so far, of durable files and of saves that are still being written."""
 
 import dataclasses
 
@@ -8,16 +8,16 @@ from .planned_save import PlannedSave
 
 @dataclasses.dataclass
 class BestTracker:
-    """Judges values against the best so far.
+    """Compares values with the best one so far.
 
-    The value of a save that has begun is at once the one that the next models have to beat. It
-    becomes `best` only when its file is durable, and is forgotten if the file cannot be written.
+    As soon as a save begins, later models have to beat its value. The value becomes `best` once the
+    file is durable, and is forgotten if the file cannot be written.
 
     Attributes:
-        direction: `"min"` or `"max"`; `None` if that is not known, then nothing is ranked.
-        min_delta: Smallest change that counts.
-        best: Value of the best durable file, or the threshold that it has to pass.
-        best_path: The best durable file, `None` as long as there is none.
+        direction: `"min"` or `"max"`; `None` if unknown, in which case nothing is ranked.
+        min_delta: Smallest change that counts as an improvement.
+        best: Value of the best durable file, or the initial threshold.
+        best_path: The best durable file, `None` before the first.
     """
 
     direction: Direction | None = None
@@ -29,22 +29,22 @@ class BestTracker:
 
     @property
     def value_to_beat(self) -> float | None:
-        """What the next value has to pass."""
+        """The value that the next model has to beat."""
         return self._pending[-1].value if self._pending else self.best
 
     @property
     def ranked_best(self) -> float | None:
-        """The best value that a model had, and not the threshold alone."""
+        """The best value of a saved model; `None` where `best` is only a threshold."""
         return self.best if self._was_ranked else None
 
     @property
     def is_pending(self) -> bool:
-        """Whether a better model is still on its way to the disk."""
+        """Whether a better model is still being written."""
         return bool(self._pending)
 
     @property
     def has_ranked(self) -> bool:
-        """Whether a ranked model was saved, or is about to be."""
+        """Whether a ranked model was saved or is being written."""
         return self._was_ranked or self.is_pending
 
     def improves(self, value: float | None) -> bool:
@@ -54,12 +54,12 @@ class BestTracker:
         return is_improvement(value, self.value_to_beat, self.direction, self.min_delta)
 
     def begin(self, save: PlannedSave) -> None:
-        """Let the next models beat the value of a better model that is being saved."""
+        """Make the value of a better model the one to beat while it is being written."""
         if save.is_best:
             self._pending.append(save)
 
     def commit(self, save: PlannedSave) -> None:
-        """Take the durable file as the best, or note that another model replaced the best one."""
+        """Take a durable file as the best one, or note that it replaced the best one."""
         if save.is_best:
             self._pending.remove(save)
             self.best, self.best_path, self._was_ranked = save.value, save.path, True
@@ -72,19 +72,19 @@ class BestTracker:
             self._pending.remove(save)
 
     def restore(self, value: float | None, path: str | None) -> None:
-        """Take up the best of an earlier run; a better threshold stays the value to beat."""
+        """Take over the best of an earlier run; a better threshold stays the value to beat."""
         if value is not None and self.direction is not None:
             self.best = better_of(self.best, value, self.direction)
             self.best_path, self._was_ranked = path, True
 
     def start_from(self, value: float | None) -> None:
-        """Let the next best model pass this value, whatever was the best so far; `None`: any."""
+        """Make `value` the one to beat, whatever was the best so far; `None` accepts any model."""
         self.best = value
         if value is None:
             self.best_path, self._was_ranked = None, False
 
-    def raise_bar(self, threshold: float | None) -> None:
-        """Let the next best model pass a threshold as well as what was the best so far."""
+    def require(self, threshold: float | None) -> None:
+        """Make the next best model beat `threshold` as well as the best so far."""
         if not self._was_ranked:
             self.best = threshold
         elif threshold is not None and self.direction is not None:

@@ -16,7 +16,7 @@ from ..location import absolute, is_url, parent
 from .monitor import as_number
 from .name_pattern import Part, fits
 
-# What every save can fill in; a metric of the same name does not hide these.
+# Every save can fill in these; a metric of the same name does not hide them.
 COUNTERS = ("epoch", "batch", "step")
 
 
@@ -32,19 +32,19 @@ class FileTemplate:
 
     @classmethod
     def parse(cls, filepath: "str | os.PathLike[str]") -> "FileTemplate":
-        """Make a template of `filepath` and check its form.
+        """Make a template from `filepath` and check it.
 
-        A relative path is taken from the current directory, now and not at the save. A URL stays as
-        it is; a `file://` one becomes the local path that it names.
+        A relative path is resolved now, not at the save. A URL stays as it is, but `file://`
+        becomes a local path.
 
         Raises:
-            TypeError: If `filepath` is no path.
-            ValueError: If it is empty or its placeholders are malformed.
+            TypeError: If `filepath` is not a path.
+            ValueError: If it is empty or has malformed placeholders.
         """
         text = os.fspath(filepath) if isinstance(filepath, str | os.PathLike) else None
         if not isinstance(text, str):
             raise TypeError(
-                f"filepath must be a str or a path of one. Received: filepath={filepath!r}."
+                f"filepath must be a str or an os.PathLike of one. Received: filepath={filepath!r}."
             )
         if not text or "\0" in text:
             raise ValueError(f"filepath must name a file. Received: filepath={text!r}.")
@@ -54,7 +54,7 @@ class FileTemplate:
 
     @classmethod
     def of_path(cls, path: str) -> "FileTemplate":
-        """Return the template that stands for one path, braces and all."""
+        """Return the template of exactly one path, whose braces are not placeholders."""
         return cls(_absolute(_literal(path)))
 
     def _check_placeholders(self) -> None:
@@ -83,7 +83,7 @@ class FileTemplate:
 
     @property
     def directory(self) -> str:
-        """The directory that all files of this template lie under."""
+        """The directory that contains all files of this template, directly or below."""
         return parent(self._fixed_part)
 
     @property
@@ -93,17 +93,17 @@ class FileTemplate:
 
     @property
     def levels(self) -> int:
-        """How many directory levels below `directory` the files lie; 1 if directly in it."""
+        """Number of levels from `directory` down to the files; 1 if they lie directly in it."""
         return _depth(self.text) - _depth(self.directory)
 
     @property
     def name(self) -> str:
-        """The template below its directory, which stays the same if the directory is moved."""
+        """The template relative to its directory, unchanged when the directory moves."""
         return "/".join(self.text.split("/" if is_url(self.text) else os.sep)[-self.levels :])
 
     @functools.cached_property
     def _fixed_part(self) -> str:
-        """What comes before the first placeholder."""
+        """The text before the first placeholder."""
         parts = []
         for literal, name, _, _ in string.Formatter().parse(self.text):
             parts.append(literal)
@@ -113,7 +113,7 @@ class FileTemplate:
 
     @property
     def is_weights_only(self) -> bool:
-        """Whether the files hold weights and not whole models."""
+        """Whether the files hold weights only."""
         return suffix_of(self.text) == WEIGHTS_SUFFIX
 
     @property
@@ -122,7 +122,7 @@ class FileTemplate:
         return suffix_of(self.text) == LEGACY_SUFFIX
 
     def missing_validation(self, logs: Mapping[str, Any]) -> list[str]:
-        """Return the `val_` names that have no value in `logs` although the plain name has."""
+        """Return the `val_` names missing from `logs` although the name without `val_` is there."""
         return [
             name
             for name in dict.fromkeys(self.names)
@@ -134,7 +134,7 @@ class FileTemplate:
 
         Args:
             counters: Values of `epoch`, `batch` and `step`.
-            logs: The metrics; tensors and NumPy scalars count as their numbers.
+            logs: The metrics: numbers, NumPy scalars or tensors of one element.
 
         Raises:
             CheckpointNameError: If a name is neither a counter nor in `logs`.
@@ -165,9 +165,9 @@ class FileTemplate:
                 f"not fit {spec!r}: {error}."
             ) from None
 
-    def aside(self, path: str) -> str:
-        """Return the name for a save that must not replace the best model at `path`."""
-        suffix = _suffix_of(path)
+    def interrupt_path(self, path: str) -> str:
+        """Return where an interrupt saves when it must not replace the best model at `path`."""
+        suffix = suffix_of(path)
         return f"{path.removesuffix(suffix)}.interrupt{suffix}"
 
     def matches(self, path: str) -> bool:
@@ -176,7 +176,7 @@ class FileTemplate:
 
     @functools.cached_property
     def _parts(self) -> tuple[Part, ...]:
-        suffix = _suffix_of(self.text)
+        suffix = suffix_of(self.text)
         parts = []
         for literal, name, spec, _ in string.Formatter().parse(self.text.removesuffix(suffix)):
             parts.append(Part("literal", literal))
@@ -195,20 +195,15 @@ def _check_spec(spec: str, samples: tuple[Any, ...]) -> None:
     format(samples[0], spec)
 
 
-def _suffix_of(path: str) -> str:
-    """Return the suffix of a file or of a checkpoint that is a directory."""
-    return next((each for each in DIRECTORY_SUFFIXES if path.endswith(each)), suffix_of(path))
-
-
 def _depth(path: str) -> int:
-    """Return how many names a path or URL has below its root."""
+    """Return the number of names below the root of a path or URL."""
     if is_url(path):
         return len([name for name in path.partition("://")[2].split("/") if name])
     return path.rstrip(os.sep).count(os.sep)
 
 
 def _absolute(text: str) -> str:
-    """Make a template absolute; braces in what is put in front of it are no placeholders."""
+    """Make a template absolute; braces in the directory put before it are not placeholders."""
     if is_url(text):
         return absolute(text)
     home = re.match(r"~[^/\\]*", text)
@@ -224,10 +219,7 @@ def _literal(path: str) -> str:
 
 
 def check_suffix(template: FileTemplate, weights_only: bool) -> None:
-    """Raise a ValueError unless the template's suffix fits what is saved.
-
-    A directory of Orbax' may hold either.
-    """
+    """Raise a ValueError unless the template's suffix fits what is saved; `.orbax` fits both."""
     if template.text.endswith(DIRECTORY_SUFFIXES):
         return
     if weights_only and not template.is_weights_only:
@@ -251,7 +243,7 @@ def check_suffix(template: FileTemplate, weights_only: bool) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return the number in a tensor or NumPy scalar, so that format specs work on it."""
+    """Return the number in a tensor or NumPy scalar, so that format specs apply."""
     if isinstance(value, str | int | float):
         return value
     number = as_number(value)

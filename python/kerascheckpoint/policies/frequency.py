@@ -1,4 +1,4 @@
-"""When to save: one small policy for each form of `save_freq`. They answer; somebody else acts."""
+"""When to save: one policy for each form of `save_freq`. A policy answers; `SaveStep` acts."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ class Moment:
     """The end of a batch or of an epoch.
 
     Attributes:
-        step: Batches done in all.
-        now: Seconds of a monotonic clock.
+        step: Batches done in the whole run.
+        now: Time on a monotonic clock, in seconds.
         epoch: Index of the epoch, from 0.
-        batch: Index of the batch in its epoch, from 0; `None` at the end of an epoch.
+        batch: Index of the batch in its epoch, from 0; `None` at the end of the epoch.
         logs: The metrics.
     """
 
@@ -29,18 +29,18 @@ class Moment:
 
 @dataclasses.dataclass
 class SavePolicy:
-    """Answers whether a save is due; this one never finds that it is.
+    """Base class: answers whether a save is due, here never.
 
     Attributes:
-        needs_batches: Whether the policy must see the end of every batch.
-        reason: What a checkpoint says made the callback save.
+        needs_batches: Whether the policy has to see the end of every batch.
+        reason: The reason that a checkpoint gives for its save.
     """
 
     needs_batches = False
     reason: Reason = dataclasses.field(default="epoch", init=False)
 
     def start(self, step: int, now: float) -> None:
-        """A run begins after `step` batches, at `now` seconds of a monotonic clock."""
+        """Begin a run after `step` batches, at `now` seconds on a monotonic clock."""
 
     def due_at_batch(self, moment: Moment) -> bool:
         """Tell whether to save at the end of a batch."""
@@ -51,28 +51,28 @@ class SavePolicy:
         return False
 
     def due_at_train_end(self, step: int) -> bool:
-        """Tell whether training ends with something that is not saved yet."""
+        """Tell whether something is still unsaved when training ends."""
         return False
 
     @property
     def reason_at_batch(self) -> Reason:
-        """What a checkpoint at a batch's end says made the callback save."""
+        """The reason that a checkpoint at a batch's end gives for its save."""
         return "batch" if self.reason == "epoch" else self.reason
 
     def begin(self, save: PlannedSave) -> None:
-        """A save has begun."""
+        """Note that a save has begun."""
 
     def stalled(self, began: float, ended: float) -> None:
-        """Training stood still for a save, from one time of the monotonic clock to another."""
+        """Note that training waited for a save, from one time on the monotonic clock to another."""
 
     def commit(self, save: PlannedSave) -> None:
-        """The file of a save is durable."""
+        """Note that the file of a save is durable."""
 
     def abort(self, save: PlannedSave) -> None:
-        """The file of a save could not be written."""
+        """Note that the file of a save could not be written."""
 
     def report(self) -> dict[str, float] | None:
-        """Return what was measured, for the record and the messages; `None` if nothing was."""
+        """Return what was measured, for the record and the messages; `None` if nothing."""
         return None
 
 
@@ -81,13 +81,13 @@ class EveryEpoch(SavePolicy):
     """Save after each epoch's validation."""
 
     def due_at_epoch_end(self, moment: Moment) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
 
 @dataclasses.dataclass
 class BetweenEpochs(SavePolicy):
-    """Save at the ends of batches, and at the end of training what is not saved by then."""
+    """Save at ends of batches, and whatever is still unsaved when training ends."""
 
     needs_batches = True
     _saved: int = dataclasses.field(default=0, init=False)
@@ -97,13 +97,13 @@ class BetweenEpochs(SavePolicy):
         return step > self._saved
 
     def abort(self, save: PlannedSave) -> None:
-        """What was done is not saved yet."""
+        """Remember that the last batches are still unsaved."""
         self._saved = -1
 
 
 @dataclasses.dataclass
 class EveryBatches(BetweenEpochs):
-    """Save at the first chance at or after each multiple of `count` batches of the whole run."""
+    """Save at each multiple of `count` batches of the whole run, or at the next batch end shown."""
 
     count: int
     reason: Reason = dataclasses.field(default="batch", init=False)
@@ -114,7 +114,7 @@ class EveryBatches(BetweenEpochs):
         self._seen = self._saved = step
 
     def due_at_batch(self, moment: Moment) -> bool:
-        """Tell whether a multiple was passed since the last call."""
+        """Tell whether a multiple was reached since the last call."""
         due = moment.step // self.count > self._seen // self.count
         self._seen = moment.step
         if due:
@@ -124,7 +124,7 @@ class EveryBatches(BetweenEpochs):
 
 @dataclasses.dataclass
 class EveryInterval(BetweenEpochs):
-    """Save at the first batch end after `seconds` have passed since the last save began."""
+    """Save at the first batch end `seconds` or more after the last save began."""
 
     seconds: float
     reason: Reason = dataclasses.field(default="time", init=False)
@@ -144,7 +144,7 @@ class EveryInterval(BetweenEpochs):
 
 @dataclasses.dataclass
 class WhenAsked(SavePolicy):
-    """Save whenever a function of the user's says so, at the end of a batch or of an epoch."""
+    """Save whenever the user's function says so, at the end of a batch or of an epoch."""
 
     function: Callable[[int, int | None, Mapping[str, Any]], bool]
     needs_batches = True

@@ -1,4 +1,4 @@
-"""Which value is monitored, in which direction it improves, and whether it is the best so far."""
+"""Read the monitored metric, find its direction, and compare values."""
 
 import contextlib
 import dataclasses
@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 Direction = Literal["min", "max"]
 
-# Names (after "val_" and an output's prefix) whose larger values are better. The first two and
-# "fmeasure" are Keras' documented rule; the others are the usual names of scores.
+# Metrics that are better when higher, without "val_" and an output's prefix. The first two and
+# "fmeasure" are Keras' documented rule; the others are common names of scores.
 _SCORES = frozenset(
     [
         *("acc", "accuracy", "auc", "auroc", "precision", "recall", "sensitivity", "specificity"),
@@ -21,21 +21,21 @@ _SCORES = frozenset(
     ]
 )
 
-# Keras computes metrics in float32: a difference of two is not known better than to this part.
+# Keras computes metrics in float32: their difference is only known to this relative precision.
 _FLOAT32_ROUNDING = 2.0**-23
 
 
 def direction_of_mode(mode: str | None) -> Direction | None:
-    """Return `"min"` or `"max"` if the mode is that, else `None`."""
+    """Return the mode if it is `"min"` or `"max"`, else `None`."""
     return "min" if mode == "min" else "max" if mode == "max" else None
 
 
 def direction_of_name(name: str) -> Direction | None:
-    """Tell from a metric's name whether less or more is better; `None` if the name does not say.
+    """Return the direction that a metric's name implies, `None` if it implies none.
 
-    The rule, after the `val_` prefix, any output's prefix and Keras' `_1`, `_2` for repeated
-    names: `loss` and `*_loss` less; `acc`, `accuracy`, what starts with `fmeasure` and the usual
-    scores more.
+    The `val_` prefix, an output's prefix and the `_1`, `_2` of repeated names do not count. For
+    `loss` and `*_loss`, lower is better; for `acc`, `accuracy`, `fmeasure*` and common scores,
+    higher is better.
     """
     bare = re.sub(r"_\d+$", "", name.removeprefix("val_").lower())
     words = bare.split("_")
@@ -49,16 +49,16 @@ def direction_of_name(name: str) -> Direction | None:
 
 @dataclasses.dataclass(frozen=True)
 class MonitoredValue:
-    """What the logs say of the monitored metric: a number, or why there is none."""
+    """The monitored metric as found in the logs: a number, or why there is none."""
 
     value: float | None
     problem: Literal["absent", "not scalar", "not finite"] | None = None
 
 
 def read(logs: Mapping[str, Any], name: str) -> MonitoredValue:
-    """Read metric `name` out of `logs`: a number, a NumPy scalar, a tensor or array of one element.
+    """Read a metric from `logs`: a number, a NumPy scalar, a tensor or array of one element.
 
-    A value that is not a number or infinite comes with its value and the problem `"not finite"`.
+    NaN and infinity are returned with the problem `"not finite"`.
     """
     if name not in logs or logs[name] is None:
         return MonitoredValue(None, "absent")
@@ -69,7 +69,7 @@ def read(logs: Mapping[str, Any], name: str) -> MonitoredValue:
 
 
 def as_number(value: Any) -> float | int | None:
-    """Return the number that `value` holds, an `int` as such; `None` for none or several.
+    """Return the one number that `value` holds, else `None`; an `int` stays an `int`.
 
     Args:
         value: A number, a NumPy scalar, or an array, tensor, list or tuple of one element.
@@ -102,9 +102,9 @@ def is_improvement(
     """Tell whether `value` is better than `best` by at least `min_delta`.
 
     Args:
-        value: The new value; what is not finite never improves.
-        best: The bar, or `None` if there is none yet.
-        direction: `"min"` if less is better, `"max"` if more is.
+        value: The new value; NaN and infinity never improve.
+        best: The value to beat, or `None` if there is none yet.
+        direction: `"min"` if lower is better, `"max"` if higher is.
         min_delta: Smallest change that counts, not negative.
     """
     if not math.isfinite(value):
@@ -117,7 +117,7 @@ def is_improvement(
 
 
 def better_of(first: float | None, second: float | None, direction: Direction) -> float | None:
-    """Return the better of two values, of which either may be missing."""
+    """Return the better of two values; either may be missing."""
     if first is None or second is None:
         return second if first is None else first
     return min(first, second) if direction == "min" else max(first, second)

@@ -1,7 +1,7 @@
-"""Which names fit a pattern of literal text, whole numbers and anything else.
+"""Match names against patterns of literal text, whole numbers and gaps.
 
-All ways through a name are followed at once, so the time is bounded by the product of both lengths,
-where a regular expression with several gaps can take exponentially long over a long name.
+All possible matches are followed at once, so the time is bounded by the product of both lengths. A
+regular expression with several gaps can take exponentially long on a long name.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ _SEPARATORS = "/\\"
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One part of a pattern: a literal text, an optional one, a whole number, or a gap.
+    """One part of a pattern: a literal text, an optional text, a whole number, or a gap.
 
-    A number may have blanks before it. A gap is one character or more, but no separator of a path.
+    A number may follow blanks. A gap is one character or more, without path separators.
     """
 
     kind: Literal["literal", "optional", "number", "gap"]
@@ -23,7 +23,7 @@ class Part:
 
 
 def fits(parts: tuple[Part, ...], name: str) -> bool:
-    """Tell whether a name consists of these parts, in their order."""
+    """Tell whether a name consists of these parts in this order."""
     places = {0}
     for part in parts:
         places = _after(part, name, places)
@@ -33,7 +33,7 @@ def fits(parts: tuple[Part, ...], name: str) -> bool:
 
 
 def _after(part: Part, name: str, places: set[int]) -> set[int]:
-    """Return where a part can end that begins at one of some places."""
+    """Return the positions where a part can end if it begins at one of `places`."""
     if part.kind in ("literal", "optional"):
         found = {at + len(part.text) for at in places if name.startswith(part.text, at)}
         return found | places if part.kind == "optional" else found
@@ -44,7 +44,7 @@ def _after(part: Part, name: str, places: set[int]) -> set[int]:
 
 
 def _run(name: str, places: set[int], accepts: Callable[[str], bool]) -> set[int]:
-    """Return where one or more accepted characters can end that begin at one of some places."""
+    """Return the positions where a run of accepted characters that begins in `places` can end."""
     found, inside = set(), False
     for index, character in enumerate(name):
         inside = (inside or index in places) and accepts(character)

@@ -1,13 +1,12 @@
 """How often to save so that saving costs a given share of the training time.
 
-The cost of a save is what it adds to the training: the time that training stands still for it, and
-what steps take longer while its file is being written. If a save costs `c` seconds and saves begin
-`t` seconds apart, they take the share `c / t` of the time; so the next one is due `c / share` after
-the last one began. This is the tuning rule of CheckFreq (Mohan, Phanishayee and Chidambaram,
-"CheckFreq: Frequent, Fine-Grained DNN Checkpointing", FAST 2021), which profiles the costs as
-training goes on. Young (1974) and Daly (2006) instead choose the interval that minimises the
-expected loss, `sqrt(2 * c * M)` for a mean time `M` between failures; nobody who trains knows `M`,
-but everybody can say what saving may cost.
+A save costs the time that training waits for it, plus the time by which it slows down the steps
+while the file is written. If a save costs `c` seconds and saves begin `t` seconds apart, their
+share of the time is `c / t`. So the next save is due `c / share` seconds after the last one began.
+CheckFreq tunes the interval by the same rule from costs measured during training (Mohan,
+Phanishayee and Chidambaram, "CheckFreq: Frequent, Fine-Grained DNN Checkpointing", FAST 2021).
+Young (1974) and Daly (2006) minimise the expected loss instead, with the interval `sqrt(2 * c * M)`
+for a mean time `M` between failures. Users rarely know `M`, but they can say what saving may cost.
 """
 
 import dataclasses
@@ -15,12 +14,12 @@ import statistics
 from collections import deque
 from collections.abc import Sequence
 
-_LAST = 5  # saves whose median cost counts, so that one slow disk access does not decide
+_LAST = 5  # use the median cost of this many saves, so that one slow disk access does not decide
 
 
 @dataclasses.dataclass
 class OverheadBudget:
-    """Knows what the last saves cost, and how far apart that puts them.
+    """Turns the cost of the last saves into the time between saves.
 
     Attributes:
         share: Largest share of the training time that saves may cost, above 0 and at most 1.
@@ -30,26 +29,26 @@ class OverheadBudget:
     _costs: deque[float] = dataclasses.field(default_factory=lambda: deque(maxlen=_LAST))
 
     def record(self, cost: float) -> None:
-        """Note what a save cost, in seconds."""
+        """Note the cost of a save in seconds."""
         self._costs.append(max(cost, 0.0))
 
     @property
     def cost(self) -> float | None:
-        """Seconds that a save costs: the median of the last ones; `None` before the first."""
+        """Median cost of the last saves in seconds; `None` before the first."""
         return statistics.median(self._costs) if self._costs else None
 
     @property
     def interval(self) -> float | None:
-        """Seconds from the begin of a save to that of the next; `None` before the first."""
+        """Seconds between the beginnings of two saves; `None` before the first save."""
         return None if self.cost is None else self.cost / self.share
 
 
 def slowdown(during: Sequence[float], without: Sequence[float]) -> float:
-    """Return the seconds that steps took longer because a file was being written.
+    """Return the extra seconds that steps took because a file was being written.
 
     Args:
-        during: Seconds of each step while a file was on its way.
-        without: Seconds of steps without one.
+        during: Duration of each step during the write, in seconds.
+        without: Durations of steps without a write.
     """
     if not during or not without:
         return 0.0

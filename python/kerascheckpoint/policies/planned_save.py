@@ -1,4 +1,4 @@
-"""What every rule learns of a save: its plan, and what came of it."""
+"""A decided save, and the calls by which rules follow it."""
 
 import dataclasses
 from typing import Protocol
@@ -6,13 +6,13 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PlannedSave:
-    """A save that was decided.
+    """A save that was decided and is now carried out.
 
     Attributes:
-        path: Where the file goes.
+        path: The target.
         value: The monitored value, `None` if there is none.
-        is_best: Whether the model is the best so far; `None` if that cannot be known.
-        saved_at: The time that the file's record will say.
+        is_best: Whether the model is the best so far; `None` if unknown.
+        saved_at: The time in the record of the file.
     """
 
     path: str
@@ -22,13 +22,13 @@ class PlannedSave:
 
 
 class Participant(Protocol):
-    """Whatever changes with a save: it hears of each one twice, at its start and at its end."""
+    """Anything that changes with a save: it is called at the start and at the end of each."""
 
     def begin(self, save: PlannedSave) -> None:
-        """The save is decided; its file is on its way."""
+        """Note that a save has begun."""
 
     def commit(self, save: PlannedSave) -> None:
-        """The file is durable."""
+        """Note that the file is durable."""
 
     def abort(self, save: PlannedSave) -> None:
-        """The file could not be written."""
+        """Note that the file could not be written."""

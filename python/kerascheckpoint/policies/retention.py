@@ -1,4 +1,4 @@
-"""Which files to keep: pure policies over what is known of them. Somebody else deletes."""
+"""Which files to keep. A pure policy: `training/run_files.py` deletes."""
 
 import dataclasses
 import math
@@ -12,9 +12,9 @@ class KeptFile:
     """A durable file of this run.
 
     Attributes:
-        path: Where it is.
-        value: The value it is ranked by, if it has one.
-        saved_at: The time in its record, which tells it from any file that takes its place.
+        path: Its path.
+        value: The value it is ranked by, if any.
+        saved_at: The time in its record, which tells it from a later file at the same path.
     """
 
     path: str
@@ -24,9 +24,9 @@ class KeptFile:
 
 @dataclasses.dataclass(frozen=True)
 class Retention:
-    """Keep the `keep_best` best and the `keep_last` newest files: the union, where both are set.
+    """Keep the `keep_best` best files and the `keep_last` newest files.
 
-    With neither, everything is kept.
+    If both are set, a file stays if either rule keeps it. If neither is set, all files stay.
     """
 
     keep_best: int | None = None
@@ -35,7 +35,7 @@ class Retention:
     def to_delete(
         self, files: Sequence[KeptFile], direction: Direction | None, best_path: str | None
     ) -> list[KeptFile]:
-        """Return the files to delete, never the newest nor the best.
+        """Return the files to delete; never the newest or the best.
 
         Args:
             files: Durable files of the run, oldest first.
@@ -50,7 +50,7 @@ class Retention:
         if self.keep_best is not None:
             ranked = _ranked(files, direction)
             if not ranked and self.keep_last is None:
-                return []  # nothing tells which files are the best
+                return []  # the best files are unknown
             kept |= {file.path for file in ranked[: self.keep_best]}
         return [file for file in files if file.path not in kept]
 

@@ -1,4 +1,4 @@
-"""Whether a model that is due is saved, and where: the rules of `save_best_only`."""
+"""Whether and where to save a model that is due: the rules of `save_best_only`."""
 
 import dataclasses
 import os
@@ -13,23 +13,23 @@ from .planned_save import PlannedSave
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What to do with the model at hand.
+    """What to do with the current model.
 
     Attributes:
         save: Whether to save it.
         value: The monitored value, `None` if there is none.
-        is_best: Whether it is the best so far; `None` if that cannot be known.
-        aside: Whether it must go to another name, as the best model stands at its own.
+        is_best: Whether it is the best so far; `None` if unknown.
+        spares_best: Whether to save it under another name, because the best model has its name.
     """
 
     save: bool
     value: float | None
     is_best: bool | None
-    aside: bool = False
+    spares_best: bool = False
 
 
 def depends_on_target(monitored: MonitoredValue, *, best_only: bool, must_save: bool) -> bool:
-    """Tell whether `decide` has to know if the target holds a ranked best."""
+    """Tell whether `decide` needs to know if the target holds a ranked best model."""
     return best_only and (must_save or monitored.value is None)
 
 
@@ -41,15 +41,15 @@ def decide(
     must_save: bool,
     holds_best: bool,
 ) -> Decision:
-    """Decide what happens to a model that is due.
+    """Decide what to do with a model that is due.
 
     Args:
         monitored: The monitored metric in the logs.
         best: The best so far.
         best_only: Whether only the best models are saved.
-        must_save: Whether this one is saved in any case (an interrupt).
-        holds_best: Whether the target's record says that it is a ranked best. It counts only
-            where `depends_on_target` says so.
+        must_save: Whether to save this model in any case, as after a signal.
+        holds_best: Whether the record at the target is that of a ranked best model; ignored unless
+            `depends_on_target`.
     """
     if monitored.value is None or best.direction is None:
         improves = None
@@ -58,14 +58,15 @@ def decide(
     if not best_only or improves:
         return Decision(True, monitored.value, improves)
     if must_save:
-        return Decision(True, monitored.value, improves, aside=best.is_pending or holds_best)
+        spares_best = best.is_pending or holds_best
+        return Decision(True, monitored.value, improves, spares_best)
     if monitored.value is None:
         return Decision(not best.has_ranked and not holds_best, None, None)
     return Decision(False, monitored.value, improves)
 
 
 def fields(save: PlannedSave, best: BestTracker, monitor: str) -> dict[str, Any]:
-    """Return what a record says of the monitored metric; nothing where it is not known.
+    """Return the record's fields about the monitored metric; `None` for what is unknown.
 
     Args:
         save: The save.
@@ -76,7 +77,7 @@ def fields(save: PlannedSave, best: BestTracker, monitor: str) -> dict[str, Any]
     best_value, best_path = best.ranked_best, best.best_path
     if save.is_best:
         best_value, best_path = save.value, save.path
-    elif best_path == save.path:  # which this save is about to replace
+    elif best_path == save.path:  # this save replaces it
         best_path = None
     return {
         "monitor": monitor if known else None,
@@ -89,19 +90,19 @@ def fields(save: PlannedSave, best: BestTracker, monitor: str) -> dict[str, Any]
 
 
 def explain(monitored: MonitoredValue, name: str, logs: Mapping[str, Any], once: Once) -> None:
-    """Warn, once each, of a monitored metric that cannot be ranked."""
+    """Warn, once per reason, that the monitored metric cannot be ranked."""
     if monitored.problem == "absent":
         names = ", ".join(sorted(logs)) or "none"
         once.warn(
             "absent",
-            f"Can save best model only with {name} available. The logs have: {names}. Until a "
-            "model could be ranked, unranked ones are saved.",
+            f"Can save best model only with {name} available. The logs have: {names}. Unranked "
+            "models are saved until one can be ranked.",
         )
     elif monitored.problem == "not scalar":
         once.warn(
             "not scalar",
-            f"Can save best model only when `monitor` is a scalar value, and {name} has several "
-            "elements: it is treated as absent.",
+            f"Can save best model only when `monitor` is a scalar value. {name} has several "
+            "elements and is treated as absent.",
         )
     elif monitored.problem == "not finite":
-        once.warn("not finite", f"{name} is {monitored.value}: such a value is never the best.")
+        once.warn("not finite", f"{name} is {monitored.value}, which is never the best.")

@@ -1,4 +1,4 @@
-"""Every accepted form of the argument `save_freq`, and the policy that it asks for."""
+"""Turn the argument `save_freq` into a policy."""
 
 import re
 from collections.abc import Callable
@@ -18,10 +18,10 @@ SaveFreq = str | int | timedelta | Callable[[int, int | None, dict[str, Any]], b
 
 
 def from_save_freq(save_freq: Any) -> SavePolicy:
-    """Return the policy that `save_freq` asks for.
+    """Return the policy that `save_freq` stands for.
 
     Raises:
-        ValueError: If `save_freq` is none of the accepted forms.
+        ValueError: If `save_freq` has none of the accepted forms.
     """
     if isinstance(save_freq, str) and save_freq == "epoch":
         return EveryEpoch()
@@ -39,7 +39,7 @@ def from_save_freq(save_freq: Any) -> SavePolicy:
 
 
 def _share(save_freq: Any) -> float | None:
-    """Return the share of 1 that a text such as `"2%"` names, `None` if it names none."""
+    """Return 0.02 for `"2%"`; `None` for what is not a share."""
     if not isinstance(save_freq, str):
         return None
     percent = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*%\s*", save_freq, re.ASCII)

@@ -8,16 +8,16 @@ from .frequency import BetweenEpochs, Moment
 from .overhead_budget import OverheadBudget, slowdown
 from .planned_save import PlannedSave
 
-_FIRST_STEPS = 8  # steps before the first save: enough to know what one takes without a file
-_KNOWN_STEPS = 200  # steps that the time of a step without a file is taken from
+_FIRST_STEPS = 8  # steps before the first save: enough to time a step without a write
+_KNOWN_STEPS = 200  # last steps without a write that are remembered
 
 
 @dataclasses.dataclass
 class WithinBudget(BetweenEpochs):
-    """Save when what the last saves cost, over the share, has passed since the last one began.
+    """Save as soon as the interval of `OverheadBudget` has passed since the last save began.
 
-    A save is never due while a file is on its way. The first one is due early, as the costs are
-    not known before it.
+    No save is due while a file is being written. The first save is due early, because its cost has
+    to be measured.
     """
 
     share: float
@@ -34,14 +34,14 @@ class WithinBudget(BetweenEpochs):
         self._without: deque[float] = deque(maxlen=_KNOWN_STEPS)
 
     def start(self, step: int, now: float) -> None:
-        """Measure anew, as a new run may train another model."""
+        """Forget the measurements, because a new run may train another model."""
         self.__post_init__()
         self._beside_file = False
         self._since, self._saved, self._mark = now, step, None
         self._in_flight, self._stall, self._during = 0, None, []
 
     def due_at_batch(self, moment: Moment) -> bool:
-        """Measure the step, and tell whether the interval is over."""
+        """Time the step and tell whether the interval is over."""
         self._measure_step(moment.now)
         if self._in_flight:
             return False
@@ -56,33 +56,33 @@ class WithinBudget(BetweenEpochs):
         return due
 
     def due_at_epoch_end(self, moment: Moment) -> bool:
-        """Never; but what comes before the next batch is no part of a step."""
+        """Return False; the time until the next batch does not count as a step."""
         self._mark = None
         return False
 
     def begin(self, save: PlannedSave) -> None:
-        """A file is on its way."""
+        """Note that a file is being written."""
         self._in_flight += 1
         self._stall = self._stall or 0.0
 
     def stalled(self, began: float, ended: float) -> None:
-        """Count the time that training stood still; it belongs to no step."""
+        """Count the time that training waited; it does not belong to a step."""
         if self._stall is not None:
             self._stall += ended - began
         if self._mark is not None:
             self._begin_step(ended)
 
     def commit(self, save: PlannedSave) -> None:
-        """The file is on its way no more."""
+        """Note that the file is written."""
         self._in_flight -= 1
 
     def abort(self, save: PlannedSave) -> None:
-        """The file is on its way no more, and what was done is not saved yet."""
+        """Note that the write ended, and that the last batches are still unsaved."""
         super().abort(save)
         self._in_flight -= 1
 
     def report(self) -> dict[str, float] | None:
-        """Return the share, and the cost and the interval in seconds once they are known."""
+        """Return the share, and once known the cost and the interval in seconds."""
         known = {"cost": self._budget.cost, "interval": self._budget.interval}
         return {"share": self.share} | {n: value for n, value in known.items() if value is not None}
 
@@ -95,7 +95,7 @@ class WithinBudget(BetweenEpochs):
         self._mark, self._beside_file = now, self._in_flight > 0
 
     def _close_costs(self) -> None:
-        """Add up what the last save cost, if that is not done yet."""
+        """Add up the cost of the last save, once."""
         if self._stall is not None:
             self._budget.record(self._stall + slowdown(self._during, self._without))
             self._stall, self._during = None, []

@@ -1,4 +1,4 @@
-"""One training run: its progress, one save from decision to durable file, where it resumes.
+"""One training run: its progress, each save from decision to durable file, and resuming.
 
-May import everything below the callback.
+May import everything but `callback.py`.
 """

@@ -1,4 +1,4 @@
-"""The events inside an epoch: the batches of training, and those of a validation."""
+"""The events within an epoch: batches of training and of validation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,13 +13,13 @@ from .settings import Settings
 
 
 class BatchEvents(KerasHooks):
-    """Counts batches, asks whether one is the time for a save, and hears signals between them."""
+    """Counts batches, saves when the policy says so, and notices signals between batches."""
 
     _settings: Settings
     _saver: Saver
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count the batches whose ends are not announced."""
+        """Count batches if this callback does not see their ends."""
         self._begin_event()
         run, is_drawn = self._training_run, DRAWS_BEFORE_BATCH_BEGINS
         if not run.needs_batches or self._overrides("on_train_batch_end"):
@@ -27,36 +27,36 @@ class BatchEvents(KerasHooks):
 
     @property
     def on_train_batch_end(self) -> Callable[..., None]:
-        """Keras' empty hook unless batches are needed: a defined one makes JAX wait for each."""
+        """Keras' empty hook unless batches are needed: any other makes JAX wait for each batch."""
         if self._needs_batches:
             return self._after_batch
         return default_hook(self, "on_train_batch_end")
 
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Hold what a validation changes, as a signal may ask for a save in the midst of it."""
+        """Remember the state that validation changes; a signal may ask for a save during it."""
         if self._interrupt_watch.model is not None and not self._training_run.held:
             self._training_run.held = record_fields.hold(self.model)
 
     @property
     def on_test_batch_end(self) -> Callable[..., None]:
-        """Keras' empty hook unless signals are watched for."""
+        """Keras' empty hook unless signals are watched."""
         if self._settings.signals:
             return self._after_test_batch
         return default_hook(self, "on_test_batch_end")
 
     def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        """Let go of what was held for the validation."""
+        """Forget the state from before the validation."""
         self._training_run.held = {}
 
     def _begin_event(self) -> None:
-        """Begin an event: report finished saves; after a resume, the first one is its end."""
-        self._saver.settle()
+        """Begin an event: report finished saves, and complete a resume at the first one."""
+        self._saver.report_finished()
         enter_first_epoch(self._training_run, self.model, self._said_once)
 
     @property
     def _needs_batches(self) -> bool:
         run = self._training_run
-        if run.settings is not self._settings:  # Keras asks before the run begins that obeys them
+        if run.settings is not self._settings:  # Keras asks before the run with these has begun
             run = Run.begin(self._settings, self._best_tracker, None)
         return run.needs_batches or self._overrides("_should_save_on_batch")
 
@@ -65,7 +65,7 @@ class BatchEvents(KerasHooks):
         run, progress = self._training_run, self._training_run.progress
         is_new = self._count_batch(batch)
         if self._interrupt_watch.model is not None and progress.batch == progress.epoch_steps:
-            run.held = record_fields.hold(self.model)  # a validation may come next
+            run.held = record_fields.hold(self.model)  # a validation may follow
         if not is_new:
             return
         if self._interrupt_watch.requested:

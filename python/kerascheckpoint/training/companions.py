@@ -7,13 +7,13 @@ from ..keras_seam.fit_control import callbacks_of_fit
 from ..notify import Once
 from ..state import callbacks as callback_states
 
-# Their part of an epoch's end is done again where they stand behind ours in the list: the
-# checkpoint was written before their turn came.
+# If they come after ours in the list, a resume repeats their `on_epoch_end`, because the checkpoint
+# was written before they ran.
 _REPEATED = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
 
 
 class Companions:
-    """The callbacks beside ours, in one `fit`.
+    """The other callbacks of one `fit`.
 
     Args:
         callback: Our callback.
@@ -33,12 +33,12 @@ class Companions:
         return Companions, ()
 
     def capture(self, model: Any, once: Once, *, resume: bool) -> dict[str, Any]:
-        """Return their states as a JSON object; warn, once each, of those that cannot be saved.
+        """Return their states as a JSON object; warn once of each that cannot be saved.
 
         Args:
             model: The model in training.
-            once: Says each warning once.
-            resume: Whether the run is one that is to be resumed.
+            once: Gives each warning once.
+            resume: Whether the callback has `resume=True`; else nobody needs the warnings.
         """
         states, too_large = callback_states.capture(self._all)
         if resume:
@@ -55,7 +55,7 @@ class Companions:
             once.warn(
                 f"large {name}",
                 f"the best weights that {name} keeps are too large for a checkpoint's record: "
-                "after a resume it knows only those of later epochs",
+                "after a resume it only has those of later epochs",
             )
         for other in self._all:
             changed = callback_states.changed_without_state(other, self._before[id(other)])
@@ -64,12 +64,12 @@ class Companions:
                 once.warn(
                     f"state {name}",
                     f"the callback {name} changed its attributes {', '.join(changed)} during "
-                    "training, and checkpoints do not hold them: give it the methods state_dict() "
-                    "and load_state_dict(state) so that a resumed run has them again",
+                    "training, and checkpoints do not save them: give it the methods state_dict() "
+                    "and load_state_dict(state), so that a resumed run can restore them",
                 )
 
     def has_ended(self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any]) -> bool:
-        """Tell whether a callback had ended the run, or was about to when the file was written.
+        """Tell whether a callback had ended the run or was about to when the file was written.
 
         Args:
             state: What `capture` returned.
@@ -89,23 +89,23 @@ class Companions:
     def restore(
         self, state: Mapping[str, Any], once: Once, epoch: int | None, logs: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Put their states back, and finish the epoch's end for those behind ours.
+        """Restore their states, and repeat the epoch's end for those after ours.
 
         Args:
             state: What `capture` returned.
-            once: Says each warning once.
+            once: Gives each warning once.
             epoch: Index of the epoch that the file ends with, `None` in the middle of one.
             logs: The metrics of that epoch.
 
         Returns:
-            The metrics of that epoch, with what those callbacks added to them.
+            The metrics of that epoch, including any that those callbacks added.
         """
         logs = dict(logs)
         for name in callback_states.restore(self._all, state["states"]):
             once.warn(
                 f"gone {name}",
-                f"the run that is resumed had a callback {name} with a state, and this one has "
-                "none: its state is left out",
+                f"the resumed run had a callback {name} with a state, and this one has none: its "
+                "state is left out",
             )
         if epoch is not None:
             for other in self._behind(state, _REPEATED):
@@ -113,7 +113,7 @@ class Companions:
         return logs
 
     def _behind(self, state: Mapping[str, Any], classes: tuple[str, ...]) -> list[Any]:
-        """Return callbacks of some classes whose turn had not come when the file was written."""
+        """Return the callbacks of `classes` that had not run yet when the file was written."""
         waiting = [s["class"] for s in state["states"] if s["place"] > state["place"]]
         found = []
         for other in reversed(self._all):

@@ -1,4 +1,4 @@
-"""What the best value stands for: its direction, and whose it is."""
+"""What the best value means: the direction that improves it, and the model that reached it."""
 
 import weakref
 from typing import Any
@@ -13,16 +13,16 @@ from .settings import Settings
 def settle_direction(
     best: BestTracker, settings: Settings, model: Any, once: Once, *, has_values: bool
 ) -> None:
-    """Find the direction that `best` ranks by, if it is not known yet.
+    """Set the direction that `best` ranks by, if it is still unknown.
 
-    The compiled metric decides, then the name. If neither says, lower is assumed to be better, but
-    only once a decision needs it.
+    The compiled metric decides, then the name. If neither does, lower is assumed to be better, with
+    a warning, as soon as a decision needs the direction.
 
     Args:
-        best: What ranks the models; its direction is set.
+        best: Ranks the models; its direction is set.
         settings: The callback's arguments.
         model: The model in training.
-        once: Says the warning once.
+        once: Gives the warning once.
         has_values: Whether there is a value to rank.
     """
     if best.direction is not None:
@@ -33,18 +33,18 @@ def settle_direction(
         best.direction = "min"
         once.warn(
             "direction",
-            f"mode='auto' does not know whether less or more of {settings.monitor!r} is better "
-            "and assumes that lower is better. Pass mode='min' or mode='max' to settle it.",
+            f"mode='auto' cannot tell the direction of {settings.monitor!r} and assumes that lower "
+            "is better. Pass mode='min' or mode='max' to be explicit.",
         )
 
 
 def remember_model(
     before: "weakref.ref[Any] | None", model: Any, best: BestTracker, settings: Settings
 ) -> "weakref.ref[Any]":
-    """Say so once if a model has to beat the best value of another; return a reference to it.
+    """Warn if a model has to beat the best value of another one; return a reference to the model.
 
     Args:
-        before: The model of the last run, if there was one.
+        before: The model of the last run, if any.
         model: The model of this run.
         best: The best value so far.
         settings: The callback's arguments.
@@ -53,7 +53,7 @@ def remember_model(
     if is_other and settings.save_best_only and best.ranked_best is not None:
         warn(
             f"this callback has trained another model before: {model.name!r} is saved only if it "
-            f"is better than that one's {settings.monitor}, {best.ranked_best:g}. To start anew, "
-            "set best=None, or use a new callback."
+            f"beats that model's {settings.monitor}, {best.ranked_best:g}. To start afresh, set "
+            "best=None or use a new callback."
         )
     return weakref.ref(model)

@@ -1,4 +1,4 @@
-"""What a resumed run takes over from the runs before it: the best value and the files."""
+"""What a resumed run takes over from earlier runs: the best value and the files."""
 
 import dataclasses
 from typing import Any
@@ -17,13 +17,13 @@ from .run_files import RunFiles
 
 @dataclasses.dataclass
 class EarlierRun:
-    """The checkpoints that earlier runs of a template left.
+    """The checkpoints that earlier runs wrote for the same template.
 
     Attributes:
         info: The checkpoint that training continues from.
         record: All fields of its record.
-        files: The checkpoints of the template that have a record, oldest first; without those
-            that are known to be damaged.
+        files: The template's checkpoints that have a record, oldest first, except those known to be
+            damaged.
         storage: The place of the files.
     """
 
@@ -47,7 +47,7 @@ class EarlierRun:
         run.files = RunFiles(settings.retention, best, self.storage, kept)
 
     def discard_damaged(self, monitor: str, direction: Direction, count: int) -> None:
-        """Read the `count` best files as a whole; leave the damaged ones out, with a warning."""
+        """Verify the `count` best files; leave damaged ones out, with a warning."""
         values = {
             info.path: value
             for info in self.files
@@ -66,9 +66,9 @@ class EarlierRun:
     def best(
         self, monitor: str, direction: Direction, min_delta: float
     ) -> tuple[float | None, str | None]:
-        """Return the best value and its file, judged one after the other as the runs did it.
+        """Return the best value and its file, by comparing the files in the order of their saves.
 
-        A best file that was overwritten or deleted is known from the record: its value counts.
+        If the best file was overwritten or deleted, its value in the record still counts.
         """
         best: float | None = None
         path = None
@@ -85,7 +85,7 @@ class EarlierRun:
         return best, path
 
     def kept_files(self, monitor: str, template: str) -> list[KeptFile]:
-        """Return the files that the runs before this one wrote for `template`, oldest first."""
+        """Return the files that the earlier runs wrote for `template`, oldest first."""
         runs = set(self.record["runs"])
         files = []
         for info in self.files:
@@ -97,5 +97,5 @@ class EarlierRun:
 
 
 def _ranked_value(info: CheckpointInfo, monitor: str) -> float | None:
-    """Return the value that a file is ranked by, `None` if it is not ranked."""
+    """Return the value by which a file is ranked, `None` if it is unranked."""
     return None if info.is_cut_short else info.metrics.get(monitor)

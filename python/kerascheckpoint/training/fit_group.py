@@ -1,4 +1,4 @@
-"""What the callbacks of this package that take part in one `fit` share."""
+"""What the checkpoint callbacks of one `fit` share."""
 
 import os
 import threading
@@ -20,8 +20,8 @@ class FitGroup:
     """The runs of one `fit`, and the checkpoint that all of them continue from.
 
     Attributes:
-        point: The newest checkpoint that a callback of the group found, until training goes on
-            from there.
+        point: The newest checkpoint that a callback of the group found, until training has
+            continued from it.
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
@@ -38,11 +38,11 @@ class FitGroup:
 
     @classmethod
     def join(cls, run: "Run", params: dict[str, Any] | None) -> "FitGroup":
-        """Put a run into the group of its `fit`.
+        """Add a run to the group of its `fit`.
 
         Args:
             run: The run that begins.
-            params: The callback's `params`: Keras gives all callbacks of one `fit` the same dict.
+            params: The callback's `params`; Keras gives all callbacks of one `fit` the same dict.
         """
         with _lock:
             of_fit = [group for group in _groups if params is not None and group._params is params]
@@ -52,7 +52,7 @@ class FitGroup:
         return group
 
     def leave(self, run: "Run") -> None:
-        """Take a run out, as its training has ended."""
+        """Remove a run whose training has ended."""
         with _lock:
             self._runs.discard(run)
 
@@ -67,7 +67,7 @@ class FitGroup:
         for other in self.runs_beside(run):
             if os.path.realpath(other.settings.filepath) == path:
                 warn(
-                    "two callbacks of one fit save to one path and overwrite each other's files: "
+                    "two callbacks of one fit save to the same path and overwrite each other: "
                     f"{other.settings} and {run.settings}"
                 )
 
@@ -76,23 +76,23 @@ class FitGroup:
         return self.point is None or point.is_newer_than(self.point)
 
     def resume_from(self, point: "ResumePoint", run: "Run") -> None:
-        """Let `run` and all others that resume count on from a checkpoint."""
+        """Make `run` and every other run with `resume=True` continue from a checkpoint."""
         self.point = point
         for each in (run, *self.runs_beside(run)):
             if each.settings.resume:
                 each.continue_from(point.record)
 
     def take_point(self) -> "ResumePoint | None":
-        """Return the checkpoint to go on from, to the first who asks; then `None`."""
+        """Return the checkpoint to continue from on the first call, then `None`."""
         point, self.point = self.point, None
         return point
 
     def skip_until(self, cancel: Callable[[], None]) -> None:
-        """Note that batches are passed over; `cancel` puts an end to that."""
+        """Note that batches are being skipped; `cancel` stops that."""
         self._cancel = cancel
 
     def end_skipping(self) -> None:
-        """Pass over no more batches."""
+        """Stop skipping batches."""
         cancel, self._cancel = self._cancel, None
         if cancel is not None:
             cancel()

@@ -1,4 +1,4 @@
-"""What code written for `keras.callbacks.ModelCheckpoint` overrides, calls and reads."""
+"""The private interface of `keras.callbacks.ModelCheckpoint` that subclasses override and read."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ from .direction import settle_direction
 from .run import Run
 from .save_step import Occasion, SaveStep
 
-# What a subclass may override. If it does one of the first, it decides itself when to save.
+# Methods that a subclass may override. With any of `DECIDING`, it decides itself when to save.
 DECIDING = (
     "_save_model",
     "_should_save_model",
@@ -33,7 +33,7 @@ DECIDING = (
 )
 SERVED = frozenset([*DECIDING, "_get_file_path"])
 
-# Methods that Keras' class has and never calls, so an override of them changes nothing.
+# Methods of Keras' class that Keras never calls, so overriding them changes nothing.
 _UNUSED = frozenset(["_checkpoint_exists", "_get_most_recently_modified_file_matching_pattern"])
 
 _INSTEAD = {
@@ -43,7 +43,7 @@ _INSTEAD = {
 
 
 class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
-    """The private methods and attributes of Keras' class, over the parts of this package.
+    """The private methods and attributes of Keras' class, on top of this package.
 
     Attributes:
         epochs_since_last_save: Epochs that have ended since the last save.
@@ -68,14 +68,14 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
                 )
 
     def _start_hooks(self) -> None:
-        """Give the attributes that Keras' class has their first values."""
+        """Initialize the attributes of Keras' class."""
         self.epochs_since_last_save = 0
         self._current_epoch = 0
         self._batches_seen_since_last_saving = 0
         self._last_batch_seen: int | None = None
-        self._due_reason: Reason | None = None  # why the callback itself saves right now
+        self._due_reason: Reason | None = None  # why the callback is saving now
         self._judged: Decision | None = None  # the last answer of `_should_save_model`
-        self._batch_logs: Mapping[str, Any] | None = None  # while a batch that is counted ends
+        self._batch_logs: Mapping[str, Any] | None = None  # of the counted batch that is ending
         self._is_saving = False
 
     @property
@@ -92,7 +92,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     def _save_model(
         self, epoch: int, batch: int | None = None, logs: Mapping[str, Any] | None = None
     ) -> None:
-        """Save the model, if `_should_save_model` agrees.
+        """Save the model if `_should_save_model` agrees.
 
         Args:
             epoch: Index of the epoch, from 0.
@@ -113,12 +113,12 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     def _should_save_model(
         self, epoch: int, batch: int | None, logs: Mapping[str, Any] | None, filepath: str
     ) -> bool:
-        """Tell whether the model is to be saved at `filepath`: any one, or only the best."""
+        """Tell whether to save the model at `filepath`."""
         self._judged = self._save_step.decide(self._occasion(epoch, batch, logs), filepath)
         return self._judged.save
 
     def _should_save_on_batch(self, batch: int) -> bool:
-        """Tell whether to save at the end of a batch (its index, from 0)."""
+        """Tell whether to save at the end of a batch (index from 0)."""
         if self._batch_logs is None and not self._count_batch(batch):
             return False
         run, logs = self._training_run, self._batch_logs or {}
@@ -135,7 +135,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     def _get_file_path(
         self, epoch: int, batch: int | None = None, logs: Mapping[str, Any] | None = None
     ) -> str:
-        """Return the path of a save. Whoever asks outside of a save finds the file finished."""
+        """Return the path of a save. Outside of a save, wait until that file is finished."""
         if not self._is_saving:
             self.wait()
         return self._save_step.path(self._occasion(epoch, batch, logs), epoch, batch)
@@ -144,7 +144,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
 
     @property
     def monitor_op(self) -> Any:
-        """`numpy.less` or `numpy.greater`, by what is better; `None` while that is not known."""
+        """`numpy.less` if lower is better, `numpy.greater` if higher is, `None` if unknown."""
         return {"min": np.less, "max": np.greater, None: None}[self._best_tracker.direction]
 
     @monitor_op.setter
@@ -179,7 +179,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
     def _save(
         self, reason: Reason, epoch: int, batch: int | None, logs: Mapping[str, Any] | None
     ) -> None:
-        """Save for a reason of the callback's own, through the methods that may be overridden."""
+        """Save for a reason of the callback, through the methods that may be overridden."""
         self._due_reason = reason
         try:
             self._save_model(epoch=epoch, batch=batch, logs=logs or {})
@@ -204,7 +204,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             self._is_saving = False
 
     def _checked_path(self, path: "str | os.PathLike[str]") -> str:
-        """Return the path that `_get_file_path` gave, absolute, if it can hold what is saved."""
+        """Return the path from `_get_file_path`, absolute; raise if its suffix does not fit."""
         settings = self._training_run.settings
         if self._overrides("_get_file_path"):
             template = settings.template.of_path(os.fspath(path))
@@ -213,7 +213,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         return os.fspath(path)
 
     def _count_batch(self, batch: int) -> bool:
-        """Count a batch that has ended; tell whether it may be saved after."""
+        """Count a finished batch; tell whether a save may follow it."""
         run, progress = self._training_run, self._training_run.progress
         before = progress.step
         names_first = BATCH_END_NAMES_FIRST and run.in_fit
@@ -226,19 +226,19 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         return True
 
     def _stop_training(self) -> None:
-        """Let `fit` end because of a signal."""
+        """Make `fit` end because of a signal."""
         self._training_run.is_interrupted = True
         self.model.stop_training = True
 
 
 def default_hook(callback: Any, name: str) -> Callable[..., None]:
-    """Return Keras' empty hook for an event that a callback need not see."""
+    """Return Keras' empty hook for an event that a callback does not need."""
     hook: Callable[..., None] = getattr(keras.callbacks.Callback, name).__get__(callback)
     return hook
 
 
 def _private_methods_of_keras() -> set[str]:
-    """Return the private methods that Keras' class has beyond those of every callback."""
+    """Return the private methods of Keras' class that other callbacks do not have."""
     mro = keras.callbacks.ModelCheckpoint.__mro__
     classes = mro[: mro.index(keras.callbacks.Callback)]
     return {
@@ -250,5 +250,5 @@ def _private_methods_of_keras() -> set[str]:
 
 
 def _is_known(owner: type) -> bool:
-    """Tell whether a class is this package's or Keras'."""
+    """Tell whether a class belongs to this package or to Keras."""
     return owner.__module__.partition(".")[0] in ("keras", __name__.partition(".")[0], "builtins")

@@ -1,4 +1,4 @@
-"""What a callback says of its work with `verbose=1`."""
+"""The messages of a callback with `verbose=1`."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,29 +10,29 @@ from ..policies.planned_save import PlannedSave
 
 @dataclasses.dataclass(frozen=True)
 class Messages:
-    """Prints messages through Keras, or nothing with `verbose` 0."""
+    """Prints messages through Keras; with `verbose=0`, prints nothing."""
 
     verbose: int
 
     def saving(self, epoch: int, save: PlannedSave) -> None:
-        """A model is being saved."""
+        """Say that a model is being saved."""
         self._say(f"\nEpoch {epoch}: saving model to {save.path}")
 
     def saving_better(
         self, epoch: int, save: PlannedSave, monitor: str, before: float | None
     ) -> None:
-        """A model is being saved because it is better than the ones before."""
+        """Say that a model is being saved because it is the best so far."""
         self._say(
             f"\nEpoch {epoch}: {monitor} improved from {_number(before)} to "
             f"{_number(save.value)}, saving model to {save.path}"
         )
 
     def not_better(self, epoch: int, monitor: str, value_to_beat: float | None) -> None:
-        """A model is not saved because it is no better than the ones before."""
+        """Say that a model is not saved because it is not the best so far."""
         self._say(f"\nEpoch {epoch}: {monitor} did not improve from {_number(value_to_beat)}")
 
     def measured(self, budget: Mapping[str, float] | None) -> None:
-        """What saves cost was measured, and how far apart that puts them."""
+        """Say what a save costs and how often saves are made."""
         if budget is not None and "interval" in budget:
             self._say(
                 f"A save costs {budget['cost']:.3g} s: one every {budget['interval']:.3g} s stays "
@@ -40,14 +40,14 @@ class Messages:
             )
 
     def finished(self, epoch: int, save: PlannedSave) -> None:
-        """A file is durable."""
+        """Say that a file is durable."""
         self._say(f"\nEpoch {epoch}: finished saving model to {save.path}")
 
     def resuming(self, info: CheckpointInfo) -> None:
-        """Training continues from a checkpoint."""
+        """Say that training continues from a checkpoint."""
         self._say(
             f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}; "
-            "an initial_epoch given to fit is not used"
+            "fit's initial_epoch is ignored"
         )
 
     def _say(self, text: str) -> None:

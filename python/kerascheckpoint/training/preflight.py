@@ -1,4 +1,4 @@
-"""What is checked when training begins, before the first batch costs anything."""
+"""Checks at the beginning of training, before the first batch."""
 
 from typing import Any
 
@@ -9,30 +9,30 @@ from ..storage.base import Storage
 
 
 def check_target(template: FileTemplate, storage: Storage, model_size: int) -> None:
-    """Check that files of `template` can be written, and clear up after killed runs.
+    """Check that files of `template` can be written, and remove what killed runs left.
 
     Args:
-        template: Where files will go.
-        storage: The place that it belongs to.
-        model_size: Bytes that one file takes, about.
+        template: The template of the files.
+        storage: The place of the files.
+        model_size: Approximate size of one file in bytes.
 
     Raises:
-        CheckpointWriteError: If the directory cannot be made or written, or a directory stands
-            where the file should go.
+        CheckpointWriteError: If the directory cannot be made or written, or the target is a
+            directory.
     """
     directory = template.directory
     free = storage.prepare(directory, template.levels, template.only_path)
     if free is not None and free < model_size:
         warn(
-            f"{directory!r} has {free:,} bytes free and one checkpoint takes about "
-            f"{model_size:,}: saves will fail unless room is made"
+            f"{directory!r} has {free:,} bytes free, but one checkpoint takes about "
+            f"{model_size:,}: saves will fail unless you free some space"
         )
 
 
 def state_size(model: Any) -> int:
-    """Return the bytes of a model's variables, those of its optimizer included.
+    """Return the size of a model's variables in bytes, including those of its optimizer.
 
-    An optimizer that is not built yet counts as two variables for each that it trains: Adam's.
+    An unbuilt optimizer counts as two variables for each trainable one, as in Adam.
     """
     optimizer = getattr(model, "optimizer", None)
     variables = list(model.variables)

@@ -1,17 +1,17 @@
-"""How far training is: epochs, batches of the epoch and batches of the whole run."""
+"""How far training is: epochs, batches of the current epoch, batches of the whole run."""
 
 import dataclasses
 
 
 @dataclasses.dataclass
 class Progress:
-    """Counts from Keras' events, also where a custom loop leaves some of them out.
+    """Counts Keras' events, even if a custom loop leaves some of them out.
 
     Attributes:
-        epoch: Index of the epoch, from 0; at an epoch's end the number of epochs completed.
+        epoch: Index of the epoch, from 0; at the end of an epoch, the number of completed epochs.
         batch: Batches done in the unfinished epoch.
         last_batch: Batches of the epoch that ended last.
-        epoch_steps: Batches of an epoch, if Keras knows.
+        epoch_steps: Batches per epoch, if Keras knows.
     """
 
     epoch: int = 0
@@ -24,49 +24,49 @@ class Progress:
 
     @property
     def step(self) -> int:
-        """Batches done in all."""
+        """Batches done in the whole run."""
         return self._before_epoch + self.batch
 
     @property
     def is_at_end(self) -> bool:
-        """Whether no batch of the epoch is left, as far as that is known."""
+        """Whether no batch of the epoch is left; True if the length of the epoch is unknown."""
         return self.epoch_steps is None or max(self.batch, self._begun) >= self.epoch_steps
 
     @classmethod
     def after(cls, epoch: int, batch: int, step: int) -> "Progress":
-        """Continue from a checkpoint; the batches of its unfinished epoch come by once more."""
+        """Continue from a checkpoint; the batches of its unfinished epoch will be counted again."""
         return cls(epoch=epoch, _before_epoch=step - batch)
 
     def begin_epoch(self, epoch: int) -> None:
-        """An epoch begins."""
+        """Begin an epoch."""
         self._close_epoch()
         self.epoch = epoch
 
     def begin_batch(self, index: int, span: int, *, is_drawn: bool = False) -> None:
-        """Up to `span` batches from `index` (from 0) on begin; the ones before are done.
+        """Note that up to `span` batches begin at `index` (from 0); those before it are done.
 
-        For runs that see no batch's end. Unless a batch is drawn before it begins, data of unknown
-        length begin one too many.
+        For runs that do not see the ends of batches. With data of unknown length, Keras announces
+        one batch too many, unless it draws each batch before it announces it (`is_drawn`).
         """
         self.batch, self._begun = index, index + span
         self._begun_is_sure = is_drawn
 
     def end_batch(self, index: int) -> None:
-        """Batches up to `index` (from 0) of this epoch are done."""
+        """Note that the batches up to `index` (from 0) of this epoch are done."""
         done = index + 1
         if self.epoch_steps is not None:  # the last execution of several steps may be shorter
             done = min(done, self.epoch_steps)
-        if done <= self.batch:  # the index starts again: an epoch that nobody announced
+        if done <= self.batch:  # the index starts again: a new epoch that was not announced
             self._close_epoch()
         self.batch, self._begun = done, 0
 
     def end_epoch(self, epoch: int) -> None:
-        """Epoch `epoch` is complete."""
+        """Note that an epoch is complete."""
         self._close_epoch()
         self.epoch = epoch + 1
 
     def counters(self, *, epoch_done: bool) -> dict[str, int]:
-        """Return what file names may use: `epoch` and `batch` from 1, `step`."""
+        """Return the counters for file names: `epoch` and `batch` from 1, `step`."""
         if epoch_done:
             return {"epoch": max(self.epoch, 1), "batch": self.last_batch, "step": self.step}
         return {"epoch": self.epoch + 1, "batch": self.batch, "step": self.step}

@@ -1,4 +1,4 @@
-"""The fields of a record: how far training is, and all that it takes to go on from there."""
+"""The fields of a record: how far training is, and everything needed to continue from there."""
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -28,16 +28,16 @@ def fields(
     template: str,
     once: Once,
 ) -> dict[str, Any]:
-    """Return the fields of a record for a save right now, but those of the monitored metric.
+    """Return the fields of the record of a save, except those of the monitored metric.
 
     Args:
         model: The model in training.
-        run: How far it is.
+        run: The run.
         logs: The metrics.
         reason: What made the callback save.
-        epoch_done: Whether the save is at an epoch's end.
-        template: The template of the file's name, below its directory.
-        once: Says each warning once.
+        epoch_done: Whether the save is at the end of an epoch.
+        template: The template of the file name, relative to its directory.
+        once: Gives each warning once.
     """
     progress = run.progress
     states = {
@@ -54,7 +54,7 @@ def fields(
         "saved_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         "keras_version": keras.__version__,
         "backend": BACKEND,
-        # Copies: training goes on while the record is written.
+        # Copies, because training goes on while the record is written.
         "epochs": list(run.epochs),
         "history": {name: list(values) for name, values in run.history.items()},
         "runs": list(run.lineage),
@@ -71,5 +71,5 @@ def fields(
 
 
 def hold(model: Any) -> dict[str, Any]:
-    """Return the fields that a validation changes, for a save that comes in the midst of it."""
+    """Return the fields that a validation changes, for a save in the middle of it."""
     return {"random": random_state.capture(model), "metric_state": metric_state(model)}

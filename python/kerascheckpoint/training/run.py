@@ -1,4 +1,4 @@
-"""One training run: how far it is, its history, its files, and the runs that it continues."""
+"""One training run: its progress, its history, its files and the runs that it continues."""
 
 import dataclasses
 import time
@@ -19,27 +19,27 @@ from .settings import Settings
 
 @dataclasses.dataclass(eq=False)
 class Run:
-    """What one `fit` is to the callback, from its begin to its end.
+    """The callback's state of one `fit`.
 
     Attributes:
         settings: The callback's arguments when the run began.
         best: The best model so far; it outlives the run.
         policy: When to save.
-        files: The durable files, of this run and of those it continues.
-        group: What it shares with our other callbacks of the `fit`.
+        files: The durable files of this run and of the runs that it continues.
+        group: State shared with the other checkpoint callbacks of the `fit`.
         companions: All callbacks of the `fit`.
-        order: What decides the order of the epoch's data; `None` where no save can need it.
+        order: State that determines the order of the epoch's data; `None` if no save needs it.
         progress: Epochs and batches.
         epochs: Indices of the epochs in `history`.
-        history: Each metric's value of each epoch, like `History.history`.
+        history: The value of each metric in each epoch, as in `History.history`.
         lineage: Identifiers of the runs that this one continues, its own last.
-        span: Batches of one execution (`steps_per_execution`).
-        skipped_until: Batches of the first epoch that the run before has done and `fit` skips.
-        in_fit: Whether `fit` trains the model, and not a loop of the user's own.
+        span: Batches per execution (`steps_per_execution`).
+        skipped_until: Batches of the first epoch that an earlier run did and `fit` skips.
+        in_fit: Whether `fit` trains the model, as opposed to a custom loop.
         is_checked: Whether the target was checked.
-        is_interrupted: Whether a signal has ended it.
-        writes: Whether this process is the one that writes; `None` if nobody has asked yet.
-        held: Fields of the record as they were before a validation that is running.
+        is_interrupted: Whether a signal ended the run.
+        writes: Whether this process writes the files; `None` if not known yet.
+        held: Fields of the record from before a validation that is running.
     """
 
     settings: Settings
@@ -68,7 +68,7 @@ class Run:
         Args:
             settings: The callback's arguments.
             best: The best model so far.
-            epoch_steps: Batches of an epoch, if Keras knows.
+            epoch_steps: Batches per epoch, if Keras knows.
         """
         policy = settings.new_policy()
         policy.start(0, time.monotonic())
@@ -79,15 +79,15 @@ class Run:
 
     @property
     def needs_batches(self) -> bool:
-        """Whether the end of every batch must be known."""
+        """Whether the run has to see the end of every batch."""
         return bool(self.policy.needs_batches or self.settings.signals or not self.in_fit)
 
     def catch_up(self, epoch: int, batch: int | None, logs: Mapping[str, Any]) -> None:
-        """Count what a subclass has not reported before it saves by itself.
+        """Count what a subclass has not reported when it saves by itself.
 
         Args:
             epoch: Index of the epoch.
-            batch: Index of its last batch that is done; `None` at the end of the epoch.
+            batch: Index of the last finished batch; `None` at the end of the epoch.
             logs: The metrics.
         """
         progress = self.progress
@@ -100,7 +100,7 @@ class Run:
             self.end_epoch(epoch, logs)
 
     def continue_from(self, record: Mapping[str, Any]) -> None:
-        """Go on where the run that wrote `record` was."""
+        """Continue where the run that wrote `record` was."""
         steps = self.progress.epoch_steps
         self.progress = Progress.after(record["epoch"], record["batch"], record["step"])
         self.progress.epoch_steps = steps
@@ -111,16 +111,16 @@ class Run:
         self.policy.start(record["step"], time.monotonic())
 
     def add_lineage(self, runs: Iterable[str]) -> None:
-        """Count the files of earlier runs as this one's."""
+        """Treat the files of earlier runs as this run's."""
         self.lineage = list(dict.fromkeys([*runs, *self.lineage]))
 
     def begin_epoch(self, epoch: int, history: Any) -> None:
-        """Epoch `epoch` begins, and none of its data are drawn yet.
+        """Begin an epoch, before any of its data are drawn.
 
         Args:
             epoch: Its index.
-            history: Keras' `History`, which by now has what callbacks behind ours added to the logs
-                of the epochs before.
+            history: Keras' `History`; by now it has the values that callbacks after ours added to
+                the logs of earlier epochs.
         """
         if self.in_fit and getattr(history, "epoch", None) == self.epochs:
             self.history = {
@@ -128,11 +128,11 @@ class Run:
                 for name, values in history.history.items()
             }
         self.progress.begin_epoch(epoch)
-        self.progress.batch = self.skipped_until  # no callback hears of those batches
+        self.progress.batch = self.skipped_until  # Keras does not announce skipped batches
         self.order = data.capture_epoch() if self.needs_batches and self.in_fit else None
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
-        """Epoch `epoch` is complete with these logs."""
+        """Note that an epoch is complete, with these logs."""
         self.progress.end_epoch(epoch)
         self.skipped_until = 0
         self.epochs.append(epoch)

@@ -1,4 +1,4 @@
-"""The durable files of a run, and the deletion of those that are not to be kept."""
+"""The durable files of a run; deletes those that the retention policy drops."""
 
 from collections.abc import Hashable, Iterable
 
@@ -13,7 +13,7 @@ from ..storage.base import Storage
 
 
 class RunFiles:
-    """Knows the files that this run (or one it continues) wrote, oldest first."""
+    """The files that this run and the runs it continues wrote, oldest first."""
 
     def __init__(
         self,
@@ -22,11 +22,11 @@ class RunFiles:
         storage: Storage,
         files: Iterable[KeptFile] = (),
     ) -> None:
-        """Start with the files of the runs before.
+        """Start with the files of earlier runs.
 
         Args:
             retention: Which files to keep.
-            best: The best so far, which hears of each save before this object does.
+            best: The best so far; it learns of each save before this object does.
             storage: The place of the files.
             files: Durable files, oldest first.
         """
@@ -38,15 +38,15 @@ class RunFiles:
         self._identities: dict[str, Hashable] = {}  # of files that carry no record
 
     def begin(self, save: PlannedSave) -> None:
-        """Let no file of this name be deleted until it is known what came of the save."""
+        """Protect the target from deletion until the save has ended."""
         self._on_their_way.append(save.path)
 
     def abort(self, save: PlannedSave) -> None:
-        """Expect the file no more."""
+        """End the protection of the target."""
         self._on_their_way.remove(save.path)
 
     def commit(self, save: PlannedSave) -> None:
-        """Take in a file that is durable; delete the files that are no longer kept."""
+        """Add a durable file, and delete the files that are no longer kept."""
         self._on_their_way.remove(save.path)
         self._files = [earlier for earlier in self._files if earlier.path != save.path]
         self._files.append(KeptFile(save.path, save.value, save.saved_at))
@@ -66,10 +66,10 @@ class RunFiles:
             warn(f"an old checkpoint could not be deleted: {error}")
 
     def _is_ours(self, file: KeptFile) -> bool:
-        """Tell by its record whether a file is the one that was saved under its name.
+        """Tell by its record whether a file is still the one that this run saved there.
 
-        Another run may have put a file of its own there at any time. A file in Keras' legacy format
-        has no record; it is told by what the file system knows of it.
+        Another run may have replaced it at any time. A legacy file has no record; the identity that
+        the file system gives it decides.
         """
         if file.path in self._identities:
             return self._identities.pop(file.path) == self._storage.status(file.path).identity

@@ -1,4 +1,4 @@
-"""One save, from its decision to a durable file."""
+"""One save, from the decision to the durable file."""
 
 import dataclasses
 import math
@@ -25,11 +25,11 @@ from .run import Run
 
 
 class PendingSave:
-    """A save that was decided, until it is committed or aborted: one of them, and once.
+    """A decided save, which is either committed or aborted, once.
 
     Attributes:
         plan: What was decided.
-        is_open: Whether its end is still to come.
+        is_open: Whether it has not ended yet.
         is_committed: Whether it ended with a durable file.
     """
 
@@ -38,7 +38,7 @@ class PendingSave:
 
         Args:
             plan: What was decided.
-            participants: Who hears of the save, in this order.
+            participants: The objects that follow the save; they are called in this order.
         """
         self.plan = plan
         self.is_open = True
@@ -48,14 +48,14 @@ class PendingSave:
             participant.begin(plan)
 
     def commit(self) -> None:
-        """The file is durable."""
+        """End the save: its file is durable."""
         self._end()
         self.is_committed = True
         for participant in self._participants:
             participant.commit(self.plan)
 
     def abort(self) -> None:
-        """The file could not be written."""
+        """End the save: its file could not be written."""
         self._end()
         for participant in self._participants:
             participant.abort(self.plan)
@@ -68,11 +68,11 @@ class PendingSave:
 
 @dataclasses.dataclass(frozen=True)
 class Occasion:
-    """What makes a save due.
+    """The situation in which a save is due.
 
     Attributes:
         model: The model in training.
-        reason: What a checkpoint says made the callback save.
+        reason: The reason that the checkpoint will give for the save.
         logs: The metrics.
         epoch_done: Whether an epoch has just ended.
     """
@@ -84,23 +84,23 @@ class Occasion:
 
     @property
     def is_cut_short(self) -> bool:
-        """Whether the metrics are those of an epoch that a signal ended early."""
+        """Whether a signal ended the epoch early, so that its metrics must not be ranked."""
         return self.reason == "interrupt" and not self.epoch_done
 
 
 class SaveStep:
-    """Decides on the saves of one run, and carries them out."""
+    """Decides on the saves of one run and carries them out."""
 
     def __init__(
         self, run: Run, saver: Saver, once: Once, on_durable: Callable[[CheckpointInfo], None]
     ) -> None:
-        """Make it.
+        """Serve one run.
 
         Args:
             run: The run.
             saver: Writes the files.
-            once: Says each warning once.
-            on_durable: Called with what each durable file says of itself.
+            once: Gives each warning once.
+            on_durable: Called with the info of each durable file.
         """
         self._run = run
         self._saver = saver
@@ -109,12 +109,12 @@ class SaveStep:
         self._messages = Messages(run.settings.verbose)
 
     def path(self, occasion: Occasion, epoch: int, batch: int | None) -> str:
-        """Return the path that the template gives to the save.
+        """Return the path of a save, from the template.
 
         Args:
-            occasion: What makes it due.
+            occasion: The situation in which it is due.
             epoch: Index of the epoch, from 0.
-            batch: Index of the batch in it, from 0; `None` at the end of an epoch.
+            batch: Index of the batch in it, from 0; `None` at the end of the epoch.
 
         Raises:
             CheckpointNameError: If a placeholder has no value.
@@ -122,7 +122,7 @@ class SaveStep:
         template, logs = self._run.settings.template, occasion.logs
         for name in template.missing_validation(logs):
             self._once.warn(
-                f"nan {name}", f"{name} has no value at this save: its place in the name gets nan."
+                f"nan {name}", f"{name} has no value at this save: the file name shows nan."
             )
         counters = self._run.progress.counters(epoch_done=occasion.epoch_done)
         counters |= {"epoch": epoch + 1} | ({} if batch is None else {"batch": batch + 1})
@@ -131,11 +131,11 @@ class SaveStep:
         except CheckpointNameError:
             if occasion.reason != "interrupt":
                 raise
-            # Some names come only with the end of an epoch; a signal must not cost the save.
+            # Some metrics exist only at an epoch's end; a save after a signal must not fail for it.
             return template.fill(counters, {**dict.fromkeys(template.names, nan), **logs})
 
     def decide(self, occasion: Occasion, path: str) -> Decision:
-        """Decide whether to save at `path`; say why not."""
+        """Decide whether to save at `path`; with `verbose=1`, say why not."""
         decision = self.judge(occasion, path)
         if not decision.save and decision.value is not None and math.isfinite(decision.value):
             settings, to_beat = self._run.settings, self._run.best.value_to_beat
@@ -171,7 +171,7 @@ class SaveStep:
         if not self._is_writer(occasion.model):
             return
         began = time.monotonic()
-        path = settings.template.aside(path) if decision.aside else path
+        path = settings.template.interrupt_path(path) if decision.spares_best else path
         fields = record_fields.fields(
             occasion.model,
             run,
@@ -190,10 +190,10 @@ class SaveStep:
             run.policy.stalled(began, time.monotonic())
 
     def check_target(self, model: Any) -> None:
-        """Check that this process can write files, if it is the one that writes.
+        """Check that files can be written, if this is the process that writes them.
 
         Raises:
-            CheckpointWriteError: If they cannot.
+            CheckpointWriteError: If they cannot be written.
         """
         if self._is_writer(model):
             self._run.is_checked = True
@@ -219,7 +219,7 @@ class SaveStep:
             self._end(pending, error, shown, fields)
 
         try:
-            if not self._run.is_checked:  # a loop of the user's own has not said that it begins
+            if not self._run.is_checked:  # a custom loop need not call on_train_begin
                 self.check_target(occasion.model)
             self._saver.save(occasion.model, pending.plan.path, fields, report)
         except BaseException as error:
@@ -234,7 +234,7 @@ class SaveStep:
         shown: int,
         fields: Mapping[str, Any],
     ) -> None:
-        """Let what is decided follow the disk: only a file that stands there counts."""
+        """Commit or abort by what is on the disk, then raise or warn of an error."""
         if error is None or was_published(error):
             pending.commit()
             self._messages.finished(shown, pending.plan)
@@ -249,14 +249,12 @@ class SaveStep:
         if self._run.settings.on_save_error == "raise" or not isinstance(error, Exception):
             raise error
         if pending.is_committed:
-            warn(
-                f"training goes on although the save of {pending.plan.path!r} met an error: {error}"
-            )
+            warn(f"training goes on after an error in the save of {pending.plan.path!r}: {error}")
         else:
             warn(f"training goes on without this checkpoint: {error}")
 
     def _info(self, plan: PlannedSave, fields: Mapping[str, Any]) -> CheckpointInfo:
-        """Return what the durable file says of itself, without reading it."""
+        """Return the info of a durable file without reading it."""
         settings = self._run.settings
         size = settings.storage.status(plan.path).size
         record = dict(fields) | {"schema": SCHEMA}
@@ -266,7 +264,7 @@ class SaveStep:
         )
 
     def _is_writer(self, model: Any) -> bool:
-        """Tell whether this process is the one of a distributed training that writes."""
+        """Tell whether this is the process of a distributed training that writes."""
         if self._run.writes is None:
             self._run.writes = is_first_process(model)
         return self._run.writes

@@ -1,4 +1,4 @@
-"""The arguments of a callback, each checked when it is given or set."""
+"""The arguments of a callback, checked when they are given or set."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from ..storage.places import storage_for
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the arguments of `ModelCheckpoint` say; it documents them."""
+    """The checked arguments of `ModelCheckpoint`, which documents them."""
 
     filepath: str
     monitor: str
@@ -50,25 +50,25 @@ class Settings:
 
     @classmethod
     def of(cls, **given: Any) -> "Settings":
-        """Check all arguments, and whether they go together.
+        """Check all arguments, each alone and all together.
 
         Raises:
-            ValueError: If an argument is not one of the accepted forms.
+            ValueError: If an argument has none of the accepted forms.
         """
         settings = cls(**{name: _CHECKS[name](name, value) for name, value in given.items()})
         settings.check_together()
         return settings
 
     def with_argument(self, name: str, value: Any) -> "Settings":
-        """Return these settings with another value of one argument, which is checked alone.
+        """Return these settings with one argument changed; only that argument is checked.
 
         Raises:
-            ValueError: If it is not one of the accepted forms.
+            ValueError: If the value has none of the accepted forms.
         """
         return dataclasses.replace(self, **{name: _CHECKS[name](name, value)})
 
     def check_together(self) -> None:
-        """Check that the arguments go together.
+        """Check that the arguments fit together.
 
         Raises:
             ValueError: If the suffix of `filepath` does not fit what is saved, or
@@ -85,13 +85,13 @@ class Settings:
             )
         if self.resume and self.template.is_legacy:
             raise ValueError(
-                "resume=True needs files that carry a record, and the legacy `.h5` has none: end "
+                "resume=True needs files with a record, which the legacy `.h5` does not have: end "
                 f"filepath in `.keras`. Received: filepath={self.filepath}"
             )
 
     @functools.cached_property
     def template(self) -> FileTemplate:
-        """The template of the files' names."""
+        """The template of the file names."""
         return FileTemplate(self.filepath)
 
     @functools.cached_property
@@ -108,7 +108,7 @@ class Settings:
 
     @property
     def needs_ranking(self) -> bool:
-        """Whether a decision depends on which model is the best."""
+        """Whether any decision depends on which model is best."""
         return self.save_best_only or self.keep_best is not None
 
     @property
@@ -117,24 +117,24 @@ class Settings:
         return Retention(self.keep_best, self.keep_last)
 
     def new_best_tracker(self) -> BestTracker:
-        """Return a tracker that has seen no model yet."""
+        """Return a new tracker of the best model."""
         direction = monitor.direction_of_mode(self.mode)
         return BestTracker(direction, self.min_delta, self.initial_value_threshold)
 
     def adapt_best_tracker(self, tracker: BestTracker, earlier: "Settings") -> BestTracker:
-        """Return the tracker for these settings after a run with others; its best stays.
+        """Return the tracker to use after the settings changed; it keeps its best value if it can.
 
-        The best value of another metric, or in another direction, says nothing.
+        The best value of another metric or in another direction is worthless.
         """
         if (self.monitor, self.mode) != (earlier.monitor, earlier.mode):
             return self.new_best_tracker()
         tracker.min_delta = self.min_delta
         if self.initial_value_threshold != earlier.initial_value_threshold:
-            tracker.raise_bar(self.initial_value_threshold)
+            tracker.require(self.initial_value_threshold)
         return tracker
 
     def new_saver(self) -> Saver:
-        """Return what writes the files."""
+        """Return a new writer of the files."""
         root = self.template.directory
         return Saver(
             on_background=self.save_on_background,
@@ -144,7 +144,7 @@ class Settings:
         )
 
     def new_policy(self) -> SavePolicy:
-        """Return the policy that `save_freq` asks for."""
+        """Return a new policy for `save_freq`."""
         return from_save_freq(self.save_freq)
 
     def __str__(self) -> str:
@@ -155,7 +155,7 @@ class Settings:
 
 
 class Argument:
-    """An argument that a callback shows as an attribute: checked when set, obeyed by later runs."""
+    """An argument as an attribute of the callback: checked when set, used from the next run on."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

@@ -65,7 +65,7 @@ def test_a_compiled_metric_says_itself_which_direction_is_better(tmp_path):
 def test_a_name_that_says_nothing_counts_as_min_with_one_warning(tmp_path, shared_model):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}.keras", "speed", save_best_only=True)
     with pytest.warns(
-        CheckpointWarning, match=r"'speed' is better.*mode='max' to settle"
+        CheckpointWarning, match=r"direction of 'speed' .*mode='max' to be explicit"
     ) as caught:
         train(shared_model, Script(speed=[0.5, 0.9, 0.3]), checkpoint, epochs=3)
     assert len(caught) == 1
@@ -100,7 +100,7 @@ def test_an_unknown_mode_warns_and_goes_on_with_auto(tmp_path, shared_model):
 @pytest.mark.parametrize("mode", ["min", "max"])
 def test_what_is_not_finite_is_never_the_best_and_said_once(tmp_path, shared_model, strange, mode):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True, mode=mode)
-    with pytest.warns(CheckpointWarning, match="such a value is never the best") as caught:
+    with pytest.warns(CheckpointWarning, match="which is never the best") as caught:
         script = Script(val_loss=[strange, 0.5, strange, strange])
         train(shared_model, script, checkpoint, epochs=4)
     assert len(caught) == 1

@@ -60,7 +60,7 @@ def test_a_metric_called_epoch_does_not_crash(tmp_path, shared_model):
         ("m", {}, "must end in `.keras`"),
         ("m.weights.h5", {}, "set `save_weights_only=True`"),
         ("m.keras", {"save_weights_only": True}, "must end in `.weights.h5`"),
-        ("m.h5", {"resume": True}, "resume=True needs files that carry a record"),
+        ("m.h5", {"resume": True}, "resume=True needs files with a record"),
         ("", {}, "filepath must name a file"),
     ],
 )

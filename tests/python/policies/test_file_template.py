@@ -122,7 +122,7 @@ def test_a_directory_of_orbax_may_hold_either(weights_only):
     template = FileTemplate.parse("/run/{epoch}.orbax")
     check_suffix(template, weights_only)
     assert template.matches("/run/3.orbax")
-    assert template.aside("/run/3.orbax") == "/run/3.interrupt.orbax"
+    assert template.interrupt_path("/run/3.orbax") == "/run/3.interrupt.orbax"
 
 
 @pytest.mark.parametrize("value", [None, 3, b"m.keras", ["m.keras"]])
@@ -188,7 +188,7 @@ def test_files_of_a_template_are_told_from_others(text, name, matches):
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
 def test_an_interrupt_beside_the_best_keeps_the_suffix(suffix):
     template = FileTemplate.parse(f"/run/m{suffix}")
-    aside = template.aside(f"/run/m{suffix}")
+    aside = template.interrupt_path(f"/run/m{suffix}")
     assert aside == f"/run/m.interrupt{suffix}"
     assert template.matches(aside)
 

@@ -71,7 +71,7 @@ def test_without_a_direction_it_is_not_claimed_to_be_known():
 @pytest.mark.parametrize("held", [True, False])
 def test_an_interrupt_is_saved_in_any_case_but_beside_the_best(held):
     verdict = decide(MonitoredValue(0.5), 0.4, must=True, held=held)
-    assert (verdict.save, verdict.aside) == (True, held)
+    assert (verdict.save, verdict.spares_best) == (True, held)
 
 
 def test_an_interrupt_that_is_the_best_takes_its_place():
@@ -83,7 +83,7 @@ def test_an_interrupt_that_is_the_best_takes_its_place():
     [
         (ABSENT, r"Can save best model only with val_los available\. The logs have: acc, loss\."),
         (VECTOR, r"val_los has several elements"),
-        (MonitoredValue(math.nan, "not finite"), r"val_los is nan: such a value is never the best"),
+        (MonitoredValue(math.nan, "not finite"), r"val_los is nan, which is never the best"),
     ],
 )
 def test_what_cannot_be_ranked_is_said_once(reading, words):

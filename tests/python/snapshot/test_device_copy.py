@@ -120,7 +120,7 @@ def test_several_saves_in_a_row_stay_apart(route, tmp_path):
         saver.save(model, path, small_files.FIELDS, outcomes.append)
     for variable in model.variables:
         variable.assign(np.full(variable.shape, -1))
-    saver.settle(wait_for_all=True)
+    saver.report_finished(wait_for_all=True)
     saver.release_memory()
     assert outcomes == [None] * 8
     for number in range(8):
@@ -155,7 +155,7 @@ def test_the_file_is_the_same_as_without_a_device(suffix, background, tmp_path, 
 def save_twice(saver, model, path, outcome):
     for _ in range(2):
         saver.save(model, path, small_files.FIELDS, outcome.append)
-    saver.settle(wait_for_all=True)
+    saver.report_finished(wait_for_all=True)
 
 
 def test_what_is_held_on_a_device_tells_its_shape_and_dtype_without_a_transfer(on_device):

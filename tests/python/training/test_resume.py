@@ -174,7 +174,7 @@ def test_the_files_epoch_counts_and_not_the_one_given_to_fit(tmp_path, uninterru
     assert_as_if_never_stopped(model, history, uninterrupted)
     said = capsys.readouterr().out
     assert f"Resuming after epoch 2, batch 0, from {path}" in said
-    assert "initial_epoch given to fit is not used" in said
+    assert "fit's initial_epoch is ignored" in said
 
 
 def test_a_resume_from_the_first_epochs_middle_ignores_initial_epoch_too(tmp_path, uninterrupted):
