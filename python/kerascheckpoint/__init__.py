@@ -6,7 +6,7 @@ model.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .average import average_checkpoints
@@ -86,17 +86,21 @@ def restore_checkpoint(
 
 
 def plot_checkpoints(
-    filepath: "str | os.PathLike[str]",
+    filepath: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]",
     monitor: str | None = None,
     ax: Any = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Any:
     """Draw a metric of checkpoints over the epochs, and mark the best one.
 
+    Filled points were the best so far when they were saved; a ring marks the best one, and its
+    value stands beside the axes. A dashed line shows the other half of the metric (`loss` for
+    `val_loss`). Several runs are drawn as one line each, with their best values in the legend.
     Needs matplotlib (`pip install kerascheckpoint[plot]`).
 
     Args:
-        filepath: A directory, a template or one file, as for `list_checkpoints`.
+        filepath: A directory, a template or one file, as for `list_checkpoints`; or several of
+            them, one for each run.
         monitor: Name of the metric; `None` uses the one that the newest file monitored.
         ax: The matplotlib axes to draw into; `None` makes new ones.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
@@ -111,7 +115,9 @@ def plot_checkpoints(
     """
     from .plot import plot
 
-    return plot(list_checkpoints(filepath, storage_options), monitor, ax)
+    paths = [filepath] if isinstance(filepath, str | os.PathLike) else filepath
+    runs = {os.fspath(path): list_checkpoints(path, storage_options) for path in paths}
+    return plot(runs, monitor, ax)
 
 
 def __getattr__(name: str) -> Any:

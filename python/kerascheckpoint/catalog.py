@@ -62,6 +62,13 @@ def paths_at(filepath: "str | os.PathLike[str]") -> list[str]:
     return _paths(filepath, _place_of(filepath, None))
 
 
+def is_place_of_several(filepath: "str | os.PathLike[str]") -> bool:
+    """Tell whether a path is a directory or a template, where there may be several checkpoints."""
+    storage = _place_of(filepath, None)
+    text = location.absolute(filepath)
+    return storage.is_directory(text) or bool(FileTemplate.parse(filepath).names)
+
+
 def list_of(template: FileTemplate, storage: Storage | None = None) -> CheckpointList:
     """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does.
 

@@ -198,12 +198,20 @@ def test_several_files_and_directories_are_verified_and_a_damaged_one_stops_nobo
     ]
     assert "2.keras" in error
     status, out, _ = inside(capsys, "verify", run, "--json")
-    assert (status, [entry["epoch"] for entry in json.loads(out)]) == (1, [1, 10])
+    entries = json.loads(out)
+    assert status == 1
+    assert [entry.get("epoch") for entry in entries] == [1, 10, None]
+    assert [entry["error"] is None for entry in entries] == [True, True, False]
+    assert "is damaged" in entries[2]["error"]
+    assert entries[2]["path"] == str(run / "2.keras")
 
 
 def test_json_is_json_even_when_a_file_is_missing(tmp_path, capsys):
-    status, out, _ = inside(capsys, "verify", tmp_path / "none.keras", "--json")
-    assert (status, json.loads(out)) == (1, [])
+    status, out, _ = inside(capsys, "verify", tmp_path / "none", "--json")
+    assert status == 1
+    assert [entry["error"] for entry in json.loads(out)] == [
+        f"there is no checkpoint at {str(tmp_path / 'none')!r}"
+    ]
     status, out, _ = inside(capsys, "compare", tmp_path / "a.keras", tmp_path / "b.keras", "--json")
     assert (status, json.loads(out)) == (1, [])
 
@@ -227,6 +235,29 @@ def test_averages_of_the_best_and_the_last(run, capsys):
         assert inside(capsys, "average", choice, 2, run, "-o", target)[:2] == (0, f"{target}\n")
         assert inside(capsys, "verify", target)[0] == 0
     assert inside(capsys, "average", "--best", 0, run, "-o", "x.keras")[0] == 2
+    training.checkpoint_file(run / "3.keras", metrics={"mae": 1.0})
+    for more, lacking in ((["--monitor", "speed"], "--monitor"), (["--monitor", "mae"], "--mode")):
+        status, _, error = inside(capsys, "average", "--best", 2, run, "-o", "x.keras", *more)
+        assert (status, f"pass {lacking}" in error, "'mae'" in error) == (2, True, True)
+
+
+def test_many_gigabytes_are_verified_behind_a_bar(run, monkeypatch):
+    """On a terminal; the bar counts the bytes that are read, of one large file too."""
+    from kerascheckpoint import verify_bar
+
+    monkeypatch.setattr(verify_bar, "_FROM", 1)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    path = str(run / "1.keras")
+    size = os.path.getsize(path)
+    with verify_bar.VerifyBar([path, str(run / "2.keras")]) as bar:
+        (task,) = bar._bar.tasks
+        seen = []
+        show = bar._show
+        monkeypatch.setattr(bar, "_show", lambda count: (seen.append(count), show(count)))
+        bar.verify(path)
+        assert max(seen) > 0
+        assert task.completed == size
+        assert task.total == size + os.path.getsize(run / "2.keras")
 
 
 def test_a_comparison_is_a_table_and_json(run, capsys):

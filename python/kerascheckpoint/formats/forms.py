@@ -4,6 +4,8 @@ import contextlib
 import os
 
 from .. import location
+from ..errors import CheckpointNotFoundError
+from ..file_kind import suffix_of
 from ..storage.base import Storage
 from ..storage.places import storage_for
 from .base import ForeignFileError, Form, OpenCheckpoint
@@ -42,7 +44,10 @@ def open_checkpoint(
         CheckpointSchemaError: If its record is newer than this version reads.
     """
     path = location.absolute(path)
-    return form_of(path).open(storage or storage_for(path), path)
+    place = storage or storage_for(path)
+    if not suffix_of(path) and not place.exists(path):
+        raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}")
+    return form_of(path).open(place, path)
 
 
 def reading_many() -> "contextlib.AbstractContextManager[object]":

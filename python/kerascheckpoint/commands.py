@@ -1,0 +1,168 @@
+"""What each command of the command line does. Each returns the exit status."""
+
+import argparse
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import average, catalog, checkpoint_info, compare, location, tables
+from .checkpoint_info import CheckpointInfo, Mode
+from .checkpoint_list import best_first, direction_for, last_monitor, metric_names
+from .errors import CheckpointError
+from .formats.forms import reading_many
+from .printable import printable
+from .verify_bar import VerifyBar
+
+DONE, NOTHING, WRONG_USE = 0, 1, 2
+
+
+def say(text: str) -> None:
+    """Print a message where it does not mix with results."""
+    print(printable(text), file=sys.stderr)
+
+
+def list_(options: argparse.Namespace) -> int:
+    """Print a table of checkpoints."""
+    infos: list[CheckpointInfo] = catalog.list_checkpoints(options.path)
+    known = tables.columns_of(infos)
+    columns = options.columns.split(",") if options.columns else None
+    for name in [*(columns or []), *filter(None, [options.sort])]:
+        if infos and name not in known:
+            raise ValueError(f"there is no column {name!r}; there are: {', '.join(known[:50])}")
+    if options.sort:
+        infos = tables.sorted_by(infos, options.sort)
+    return _show(options, infos, lambda: tables.checkpoints(infos, columns))
+
+
+def latest(options: argparse.Namespace) -> int:
+    """Print the path of the newest checkpoint."""
+    info = catalog.latest_checkpoint(options.path)
+    return _show(options, [info] if info else [], lambda: print(info and info.path))
+
+
+def best(options: argparse.Namespace) -> int:
+    """Print the path of the best checkpoint."""
+    info = catalog.best_checkpoint(options.path, options.monitor, options.mode)
+    return _show(options, [info] if info else [], lambda: print(info and info.path))
+
+
+def _show(
+    options: argparse.Namespace, infos: list[CheckpointInfo], show: Callable[[], object]
+) -> int:
+    if options.json:
+        print(checkpoint_info.to_json(infos, indent=2))
+    elif infos:
+        show()
+    else:
+        _say_nothing_found(options.path)
+    return DONE if infos else NOTHING
+
+
+def _say_nothing_found(path: str) -> None:
+    say(f"kerascheckpoint: no checkpoint found at {path!r}")
+
+
+def verify_(options: argparse.Namespace) -> int:
+    """Verify each file, and go on after a damaged one."""
+    paths = _files_of(options.paths)
+    found: list[CheckpointInfo | tuple[str, str]] = []
+    with reading_many(), VerifyBar(paths) as bar:
+        for path in paths:
+            try:
+                info = bar.verify(path)
+            except (CheckpointError, OSError) as error:
+                say(f"kerascheckpoint: {error}")
+                found.append((path, str(error)))
+            else:
+                found.append(info)
+                if not options.json:
+                    print(f"{info.path} is whole")
+    if options.json:
+        print(json.dumps([_verified_as_json(one) for one in found], indent=2))
+    is_whole = all(isinstance(one, CheckpointInfo) for one in found)
+    return DONE if found and is_whole else NOTHING
+
+
+def _verified_as_json(found: "CheckpointInfo | tuple[str, str]") -> dict[str, Any]:
+    """Return the fields of a whole file, or the path and the error of a damaged one."""
+    if isinstance(found, CheckpointInfo):
+        fields: dict[str, Any] = json.loads(checkpoint_info.to_json([found]))[0]
+        return fields | {"error": None}
+    return {"path": found[0], "error": found[1]}
+
+
+def _files_of(paths: Sequence[str]) -> list[str]:
+    """Return the files that are meant: a directory or a template means all of its own."""
+    found: list[str] = []
+    for path in paths:
+        files = catalog.paths_at(path)
+        if files:
+            found += files
+        elif catalog.is_place_of_several(path):
+            _say_nothing_found(path)
+        else:
+            found.append(location.absolute(path))  # verifying it says what is wrong
+    return found
+
+
+def average_(options: argparse.Namespace) -> int:
+    """Write the mean of the checkpoints chosen."""
+    infos = [info for path in options.paths for info in catalog.list_checkpoints(path)]
+    infos.sort(key=lambda info: info.age_key)
+    if options.last:
+        infos = infos[-options.last :]
+    elif options.best:
+        infos = _best_of(infos, options)
+    if not infos:
+        _say_nothing_found(options.paths[0])
+        return NOTHING
+    print(average.average_checkpoints(infos, options.output).path)
+    return DONE
+
+
+def _best_of(infos: list[CheckpointInfo], options: argparse.Namespace) -> list[CheckpointInfo]:
+    name: str | None = options.monitor or last_monitor(infos)
+    direction: Mode | None = options.mode or direction_for(infos, name)
+    known = metric_names(infos)
+    if not infos:
+        return []
+    if name not in known or direction is None:
+        lacking = "--monitor" if name not in known else "--mode min or --mode max"
+        listed = ", ".join(map(repr, known[:20])) or "none"
+        raise ValueError(f"which is best is not known; pass {lacking}. Metrics: {listed}.")
+    return list(best_first(infos, name, direction))[: options.best]
+
+
+def compare_(options: argparse.Namespace) -> int:
+    """Print how the arrays of two checkpoints differ."""
+    found = compare.compare_checkpoints(options.path, options.other)
+    if options.json:
+        print(json.dumps([_as_json(difference) for difference in found], indent=2))
+    else:
+        tables.differences(found)
+    return DONE
+
+
+def _as_json(difference: compare.ArrayDifference) -> dict[str, Any]:
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in dataclasses.asdict(difference).items()
+    }
+
+
+def plot_(options: argparse.Namespace) -> int:
+    """Draw a metric of one or more runs."""
+    runs = {path: catalog.list_checkpoints(path) for path in options.paths}
+    for path in [path for path, infos in runs.items() if not infos]:
+        _say_nothing_found(path)
+        del runs[path]
+    if not runs:
+        return NOTHING
+    from .plot import plot
+
+    plot(runs, options.monitor).figure.savefig(options.output, dpi=150)
+    print(options.output)
+    return DONE

@@ -1,0 +1,120 @@
+"""Verify files with a bar that shows how far it is, where that takes long."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+from . import location
+from .checkpoint_info import CheckpointInfo
+from .errors import CheckpointError
+from .formats.forms import open_checkpoint
+from .notify import warn
+from .storage.base import Storage
+from .storage.places import storage_for
+from .verify import verify_open
+
+_FROM = 1 << 30  # bytes from which on there is something to wait for
+
+
+class VerifyBar:
+    """Verifies files one after the other; a context manager.
+
+    The bar stands on the standard error of a terminal, from 1 GB on.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._sizes = {path: _size(path) for path in paths}
+        self._bar = Progress(
+            *(BarColumn(), DownloadColumn(), TimeRemainingColumn()),
+            console=Console(stderr=True),
+            disable=sum(self._sizes.values()) < _FROM or not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("verify", total=sum(self._sizes.values()))
+        self._done = 0  # bytes of the files that are done
+
+    def __enter__(self) -> "VerifyBar":
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: "type[BaseException] | None",
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def verify(self, path: str) -> CheckpointInfo:
+        """Verify a checkpoint, as `kerascheckpoint.verify_checkpoint` does.
+
+        Raises:
+            CheckpointError: If it is missing or damaged.
+        """
+        storage = cast(Storage, _CountingStorage(storage_for(location.absolute(path)), self._show))
+        try:
+            with open_checkpoint(location.absolute(path), storage) as checkpoint:
+                for remark in verify_open(checkpoint):
+                    warn(remark)
+                return checkpoint.info
+        finally:
+            self._done += self._sizes.get(path, 0)
+            self._show(0)
+
+    def _show(self, count: int) -> None:
+        self._bar.update(self._task, completed=self._done + count)
+
+
+def _size(path: str) -> int:
+    with contextlib.suppress(CheckpointError, OSError):
+        return storage_for(location.absolute(path)).status(location.absolute(path)).size
+    return 0  # verifying it will say what is wrong
+
+
+class _CountingStorage:
+    """A place whose files tell how many of their bytes were read."""
+
+    def __init__(self, storage: Storage, report: Callable[[int], None]) -> None:
+        self._storage, self._report = storage, report
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def open(self, path: str) -> BinaryIO:
+        return cast(BinaryIO, _CountingFile(self._storage.open(path), self._report))
+
+
+class _CountingFile(io.RawIOBase):
+    def __init__(self, file: BinaryIO, report: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file, self._report, self._count = file, report, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        done = int(self._file.readinto(buffer))  # type: ignore[attr-defined]
+        self._count += done
+        self._report(self._count)
+        return done
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
