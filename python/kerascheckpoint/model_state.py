@@ -22,6 +22,36 @@ class ArraySpec:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
+Index = tuple[slice, ...]
+"""A part of an array: for each axis a slice with a begin and an end, and without a step."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A part of an array: where it lies in it, and its values, a NumPy or a device's array."""
+
+    index: Index
+    values: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardedArray:
+    """An array in parts of one shape, several of which may lie in other processes.
+
+    Attributes:
+        shape: The shape of the whole.
+        dtype: The dtype of the whole.
+        shard_shape: The shape of each part.
+        shards: The parts that this process is the one to write, each part of the whole being
+            written by one process.
+    """
+
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    shard_shape: tuple[int, ...]
+    shards: tuple[Shard, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class Group:
     """One object of the model: its HDF5 path and the attribute `name` that Keras gives it."""
@@ -49,7 +79,8 @@ class ModelSnapshot:
 
     Attributes:
         groups: The objects of the model.
-        arrays: Arrays by full HDF5 path: NumPy's, or a device's until they are on the host.
+        arrays: Arrays by full HDF5 path: NumPy's, or a device's until they are on the host, or
+            sharded arrays of such ones.
         specs: Shape and dtype of each array, in the same order.
         config: The text of `config.json`; `None` for weights only.
         metadata: What Keras puts into `metadata.json`.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaError
-from ..model_state import ArraySpec, Group, ModelSnapshot
+from ..model_state import ArraySpec, Group, Index, ModelSnapshot
 from ..printable import printable
 from ..storage.base import Storage
 
@@ -119,6 +119,18 @@ class OpenCheckpoint(abc.ABC):
             done += piece.size
         return memory.view(array.dtype).reshape(array.shape)
 
+    def read_part(self, array: ArraySpec, index: Index) -> "np.ndarray[Any, Any]":
+        """Return a part of an array, and keep no more than that where the form allows it.
+
+        Args:
+            array: As for `read`.
+            index: Which part.
+
+        Raises:
+            CheckpointCorruptError: If its bytes are missing.
+        """
+        return self.read(array)[index]
+
     def pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
         """Yield an array's bytes (uint8), in order, in pieces of whole elements and a few MB.
 
@@ -158,6 +170,52 @@ class OpenCheckpoint(abc.ABC):
         """
 
 
+class Writers(Protocol):
+    """The processes that write one checkpoint together, and what they tell each other meanwhile.
+
+    Every process makes the same calls in the same order, on any thread.
+
+    Attributes:
+        index: The number of this process; the first one is 0, and publishes.
+        count: How many there are.
+    """
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+
+    def collect(self, value: Any) -> list[Any]:
+        """Send a value (JSON) to the first process, which gets the list of all; the others wait not.
+
+        Raises:
+            CheckpointWriteError: If one is not heard of for long.
+        """
+
+    def hear_first(self, value: Any = None) -> Any:
+        """Return the value (JSON) that the first process gives, in every process.
+
+        Raises:
+            CheckpointWriteError: If the first one is not heard of for long.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class OneWriter:
+    """A process that writes alone: see `Writers`."""
+
+    index: int = 0
+    count: int = 1
+
+    def collect(self, value: Any) -> list[Any]:
+        """Return the only value."""
+        return [value]
+
+    def hear_first(self, value: Any = None) -> Any:
+        """Return the value."""
+        return value
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """Where a checkpoint goes.
@@ -166,11 +224,13 @@ class Target:
         path: Its path.
         storage: The place that it belongs to.
         root: A directory above it that is not made again if it has been deleted.
+        writers: Who writes it.
     """
 
     path: str
     storage: Storage
     root: str | None = None
+    writers: Writers = OneWriter()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -215,6 +215,12 @@ OPTIONAL: Mapping[str, Kind] = {
     "build_config": json_object,
     "states": mapping(json_object),
     "sources": listing(json_object),
+    "orbax": fields(
+        arrays=mapping(row(text, shape, listing(text), shape, listing(checksum))),
+        files=mapping(checksum),
+        assets=mapping(checksum),
+        parts=listing(text),
+    ),
 }
 
 

@@ -1,6 +1,5 @@
 """A `.orbax` directory that is open for reading; its arrays are read through TensorStore."""
 
-import importlib
 import json
 import os
 from collections.abc import Iterator
@@ -11,14 +10,14 @@ import numpy as np
 
 from ...checkpoint_info import CheckpointInfo
 from ...errors import CheckpointCorruptError, CheckpointNotFoundError
-from ...model_state import ArraySpec
+from ...model_state import ArraySpec, Index
 from ...storage.base import Storage
 from ...storage.checksum import crc32
 from .. import record
 from ..base import OpenCheckpoint, Verification, reporting
-from . import layout
-
-_CHUNK = 8 << 20  # bytes handed out at once
+from . import layout, stored_array
+from .chunks import whole
+from .stored_array import StoredArray
 
 
 class OrbaxDirectory(OpenCheckpoint):
@@ -72,62 +71,52 @@ class OrbaxDirectory(OpenCheckpoint):
         )
 
     @property
-    def _stored(self) -> dict[str, Any]:
+    def _stored(self) -> dict[str, StoredArray]:
         if self.record is None:
             raise CheckpointCorruptError("it has no record, so nothing says which array is which")
-        stored: dict[str, Any] = self.record["orbax"]["arrays"]
-        return stored
+        return {
+            name: StoredArray(self._step, name, *row)
+            for name, row in self.record["orbax"]["arrays"].items()
+        }
 
     def _arrays(self) -> dict[str, ArraySpec]:
-        return {
-            name: ArraySpec(name, tuple(shape), _dtype(dtype))
-            for name, (_, dtype, shape, _) in self._stored.items()
-        }
+        return {name: ArraySpec(name, a.shape, a.dtype) for name, a in self._stored.items()}
+
+    def read_part(self, array: ArraySpec, index: Index) -> "np.ndarray[Any, Any]":
+        """Return a part of an array; only the chunks that it touches are read."""
+        with reporting(self.path):
+            found = self._stored[array.name].read(index)
+        return found.view(array.dtype) if found.dtype != array.dtype else found
 
     def _pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
-        expected, dtype, shape, place = self._stored[array.name]
-        found = self._read(array.name, place)
-        if list(found.shape) != shape or found.dtype != _dtype(dtype):
-            raise CheckpointCorruptError(f"array {array.name!r} is not the one that was saved")
-        data = np.ascontiguousarray(found).reshape(-1).view(np.uint8)
-        if data.size and f"{crc32(data):08x}" != expected:
-            raise CheckpointCorruptError(f"array {array.name!r} is damaged (checksum differs)")
-        step = max(_CHUNK // max(found.dtype.itemsize, 1), 1) * found.dtype.itemsize
-        for start in range(0, data.size, step):
-            yield data[start : start + step]
+        stored = self._stored[array.name]
+        stored.verify()
+        for index in stored.rows():
+            yield np.ascontiguousarray(stored.read(index)).reshape(-1).view(np.uint8)
 
-    def _read(self, name: str, place: list[str]) -> "np.ndarray[Any, Any]":
-        tensorstore = importlib.import_module("tensorstore")
-        item, *keys = place
-        spec = {
-            "driver": "zarr3",
-            "fill_missing_data_reads": False,  # else a chunk that is missing reads as zeros
-            "kvstore": {
-                "driver": "ocdbt",
-                "base": f"file://{os.path.join(self._step, item)}/",
-                "path": f"{'.'.join(keys)}/",
-            },
-        }
-        try:
-            opened = tensorstore.open(spec, open=True, read=True).result()
-            read: np.ndarray[Any, Any] = opened.read().result()
-        except Exception as error:
-            raise CheckpointCorruptError(f"array {name!r} cannot be read: {error}") from error
-        return read
+    def read(self, array: ArraySpec) -> "np.ndarray[Any, Any]":
+        """Return a whole array; see `base.OpenCheckpoint`."""
+        with reporting(self.path):
+            stored = self._stored[array.name]
+            stored.verify()
+        return self.read_part(array, whole(array.shape))
 
     def _verify(self) -> Verification:
         if self.record is None:
             return Verification(has_checksums=False)
-        for name, expected in self.record["orbax"]["files"].items():
+        stored = self.record["orbax"]
+        for part in stored["parts"]:
+            if not os.path.isdir(self._item(part)):
+                raise CheckpointCorruptError(f"{layout.name_of_part(part)} is missing")
+        for name, expected in stored["files"].items():
             try:
                 found = f"{layout.file_checksum(self._step, name):08x}"
             except FileNotFoundError:
                 raise CheckpointCorruptError(f"its file {name!r} is missing") from None
             if found != expected:
                 raise CheckpointCorruptError(f"its file {name!r} is damaged (checksum differs)")
-        for array in self._arrays().values():
-            for _ in self._pieces(array):
-                pass
+        for array in self._stored.values():
+            array.verify()
         for name in self._assets:
             self._read_asset(name)
         return Verification(has_checksums=True)
@@ -138,7 +127,8 @@ class OrbaxDirectory(OpenCheckpoint):
         return assets
 
     def _read_asset(self, name: str) -> bytes:
-        found = self._read(name, [layout.ASSETS, *name.split("/")]).tobytes()
+        place = [layout.ASSETS, *name.split("/")]
+        found = stored_array.open_array(self._step, name, place)[:].read().result().tobytes()
         if f"{crc32(found):08x}" != self._assets[name]:
             raise CheckpointCorruptError(f"asset {name!r} is damaged (checksum differs)")
         return found
@@ -161,11 +151,3 @@ class OrbaxDirectory(OpenCheckpoint):
         """Return the path of the step, which Keras itself can load."""
         return self._step
 
-
-def _dtype(name: str) -> "np.dtype[Any]":
-    try:
-        return np.dtype(name)
-    except TypeError:
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, name))

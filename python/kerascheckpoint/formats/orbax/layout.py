@@ -6,15 +6,22 @@ lays out its steps: the item `pytree` holds the model's variables by Keras' own 
 `kerascheckpoint` is the record, `other_arrays` holds what a model stores that is no variable.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
 
 from ...errors import CheckpointCorruptError
+from ...model_state import ModelSnapshot
 from ...storage.checksum import crc32
 
 PYTREE, CONFIG, ASSETS = "pytree", "model_config", "assets"
 RECORD, OTHER = "kerascheckpoint", "other_arrays"
 RECORD_FILE = "metadata"  # the name that Orbax gives to the file of a JSON item
 CONTENTS = "_CHECKPOINT_METADATA"  # Orbax' list of a step's items
+PART = "ocdbt.process_"  # what the directory of a process's part is called, before its number
 
 
 def step_of(path: str) -> str:
@@ -49,3 +56,52 @@ def file_checksum(step: str, name: str) -> int:
     """Return the CRC-32 of a file below a step."""
     with open(os.path.join(step, *name.split("/")), "rb") as file:
         return crc32(file.read())
+
+
+def array_items(content: ModelSnapshot) -> list[str]:
+    """Return the names of the items that hold arrays of a model."""
+    has = {
+        PYTREE: bool(content.tree),
+        OTHER: any(name not in content.tree for name in content.arrays),
+        ASSETS: bool(content.assets),
+    }
+    return [name for name, is_there in has.items() if is_there]
+
+
+def make_directories(step: str, content: ModelSnapshot) -> None:
+    """Make the directories of a step's items."""
+    texts = [RECORD] if content.config is None else [RECORD, CONFIG]
+    for name in [*array_items(content), *texts]:
+        os.makedirs(os.path.join(step, name))
+
+
+def parts(step: str) -> list[str]:
+    """Return the directories below a step that hold a process's part of the arrays."""
+    return [
+        f"{item}/{name}"
+        for item in sorted(os.listdir(step))
+        if os.path.isdir(os.path.join(step, item))
+        for name in sorted(os.listdir(os.path.join(step, item)))
+        if name.startswith(PART)
+    ]
+
+
+def name_of_part(part: str) -> str:
+    """Return what to call a part that `parts` gave."""
+    item, _, name = part.partition("/")
+    return f"the part of process {name.removeprefix(PART)} ({item})"
+
+
+def array_checksum(array: "np.ndarray[Any, Any]") -> str:
+    """Return the CRC-32 of an array's elements in their order, as eight hexadecimal digits."""
+    data = np.ascontiguousarray(array).reshape(-1)
+    return f"{crc32(data.view(np.uint8)) if data.size else 0:08x}"
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Let what TensorStore says of an array name the array."""
+    try:
+        yield
+    except Exception as error:
+        raise CheckpointCorruptError(f"array {name!r} cannot be read: {error}") from error

@@ -1,0 +1,130 @@
+"""One array of a `.orbax` directory: read through TensorStore, checked chunk by chunk."""
+
+import dataclasses
+import importlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...errors import CheckpointCorruptError
+from ...model_state import Index
+from .. import record
+from . import layout
+from .chunks import chunks_within, number_of, whole
+
+_AHEAD = 64 << 20  # bytes of chunks that are read at the same time
+_PIECE = 8 << 20  # bytes of rows that are handed out at once
+
+
+@dataclasses.dataclass
+class StoredArray:
+    """What the record says of an array.
+
+    Attributes:
+        step: The directory of the step.
+        name: Its name, the path that `.weights.h5` files give it.
+        dtype_name: Its dtype.
+        lengths: Its shape.
+        place: The item that holds it, and its keys in there.
+        chunk: The shape of its chunks.
+        sums: The CRC-32 of each chunk, as eight hexadecimal digits.
+    """
+
+    step: str
+    name: str
+    dtype_name: str
+    lengths: list[int]
+    place: list[str]
+    chunk: list[int]
+    sums: list[str]
+    _opened: Any = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return tuple(self.lengths)
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """Its dtype."""
+        return record.dtype_of(self.dtype_name)
+
+    def read(self, index: Index) -> "np.ndarray[Any, Any]":
+        """Return a part of it.
+
+        Raises:
+            CheckpointCorruptError: If it cannot be read.
+        """
+        with layout.naming(self.name):
+            found: np.ndarray[Any, Any] = self._store()[index].read().result()
+        return found
+
+    def rows(self) -> Iterator[Index]:
+        """Yield the parts that make up the whole in the order of its bytes, a few MB each."""
+        first, *rest = whole(self.shape) or [None]
+        size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+        if not size:
+            return
+        if first is None:
+            yield ()
+            return
+        count = max(_PIECE * self.shape[0] // size, 1)
+        for start in range(0, self.shape[0], count):
+            yield (slice(start, min(start + count, self.shape[0])), *rest)
+
+    def verify(self) -> None:
+        """Compare every chunk with its checksum.
+
+        Raises:
+            CheckpointCorruptError: If one differs, or cannot be read.
+        """
+        store = self._store()
+        coming: deque[tuple[Index, Any]] = deque()
+        size = int(np.prod(self.chunk, dtype=np.int64)) * self.dtype.itemsize
+        for place in chunks_within(whole(self.shape), self.shape, self.chunk):
+            coming.append((place, store[place].read()))
+            if len(coming) * size > _AHEAD:
+                self._compare(*coming.popleft())
+        while coming:
+            self._compare(*coming.popleft())
+
+    def _compare(self, place: Index, reading: Any) -> None:
+        with layout.naming(self.name):
+            found = reading.result()
+        number = number_of(place, self.shape, self.chunk)
+        if number >= len(self.sums) or layout.array_checksum(found) != self.sums[number]:
+            raise CheckpointCorruptError(f"array {self.name!r} is damaged (checksum differs)")
+
+    def _store(self) -> Any:
+        if self._opened is None:
+            self._opened = open_array(self.step, self.name, self.place)
+            if (tuple(self._opened.shape), self._opened.dtype.numpy_dtype) != (
+                self.shape,
+                self.dtype,
+            ):
+                raise CheckpointCorruptError(f"array {self.name!r} is not the one that was saved")
+        return self._opened
+
+
+def open_array(step: str, name: str, place: list[str]) -> Any:
+    """Open an array of a step with TensorStore.
+
+    Raises:
+        CheckpointCorruptError: If that fails.
+    """
+    tensorstore = importlib.import_module("tensorstore")
+    item, *keys = place
+    spec = {
+        "driver": "zarr3",
+        "fill_missing_data_reads": False,  # else a chunk that is missing reads as zeros
+        "kvstore": {
+            "driver": "ocdbt",
+            "base": f"file://{os.path.join(step, item)}/",
+            "path": f"{'.'.join(keys)}/",
+        },
+    }
+    with layout.naming(name):
+        return tensorstore.open(spec, open=True, read=True).result()
