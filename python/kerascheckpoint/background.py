@@ -1,6 +1,7 @@
 """One thread that writes saves in order, with one more waiting at most."""
 
 import atexit
+import itertools
 import os
 import sys
 from collections import deque
@@ -88,8 +89,18 @@ class BackgroundWriter:
         self._forget_parent()
         wait([future for future, _ in self._jobs])
 
-    def report_finished(self, *, wait_for_all: bool = False) -> None:
+    @property
+    def finished(self) -> int:
+        """How many of the oldest jobs have run and are not reported yet."""
+        self._forget_parent()
+        return len(list(itertools.takewhile(lambda job: job[0].done(), self._jobs)))
+
+    def report_finished(self, *, wait_for_all: bool = False, limit: int | None = None) -> None:
         """Report each finished job to its `done`, in order, on the calling thread.
+
+        Args:
+            wait_for_all: Whether to wait for all jobs first.
+            limit: How many to report at most; `None` for no limit.
 
         Raises:
             Exception: Whatever a `done` raises; the next call reports the jobs after it.
@@ -97,7 +108,9 @@ class BackgroundWriter:
         if wait_for_all:
             self.drain()
         self._forget_parent()
-        while self._jobs and self._jobs[0][0].done():
+        left = self.finished if limit is None else min(limit, self.finished)
+        while left and self._jobs:
+            left -= 1
             future, done = self._jobs.popleft()
             _unreported.pop(future, None)
             done(future.exception())

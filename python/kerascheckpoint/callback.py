@@ -203,21 +203,21 @@ class ModelCheckpoint(BatchEvents):
         self._save_step.check_target(model)
         if self.resume:
             resume_run(run, model, self._said_once)
-        self._saver.prepare(model)
+        self._saver.prepare(model, run.settings.form)
         if run.settings.signals:
             signals = run.settings.signals
             self._interrupt_watch.begin(model, in_fit=run.in_fit, signals=signals)
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count the epoch; in the first epoch of a resumed run, skip the batches done before."""
-        self._begin_event()
+        self._begin_event(together=True)
         self._current_epoch = epoch
         self._training_run.begin_epoch(epoch, getattr(self.model, "history", None))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if the policy says so, or if a signal asked for it."""
         self._training_run.group.end_skipping()
-        self._begin_event()
+        self._begin_event(together=True)
         run = self._training_run
         if run.is_interrupted:
             return
@@ -226,10 +226,10 @@ class ModelCheckpoint(BatchEvents):
         self.epochs_since_last_save += 1
         moment = Moment(run.progress.step, time.monotonic(), epoch, None, logs or {})
         due = run.policy.due_at_epoch_end(moment)
-        if self._interrupt_watch.requested:
+        if self._is_asked_to_stop():
             self._stop_training()
             self._save("interrupt", epoch, None, logs)
-        elif due:
+        elif run.role(self.model).agree(lambda: due):
             self._save("epoch", epoch, None, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -242,7 +242,8 @@ class ModelCheckpoint(BatchEvents):
         try:
             self.wait()
             is_over = self._decides_itself or run.is_interrupted
-            if not is_over and run.policy.due_at_train_end(progress.step):
+            due = run.policy.due_at_train_end(progress.step)
+            if not is_over and run.role(self.model).agree(lambda: due):
                 batch = progress.batch - 1 if progress.batch else None
                 epoch = progress.epoch if progress.batch else max(progress.epoch, 1) - 1
                 self._save("train_end", epoch, batch, logs)
@@ -268,8 +269,10 @@ class ModelCheckpoint(BatchEvents):
             self._training_run, self._saver, self._said_once, self._note_file
         )
 
-    def _note_file(self, info: CheckpointInfo) -> None:
-        self._last_filepath = info.path
+    def _note_file(self, path: str, info: CheckpointInfo | None) -> None:
+        self._last_filepath = path
+        if info is None:  # another process published it
+            return
         self.on_checkpoint_saved(info)
         if self.after_save is not None:
             self.after_save(info)

@@ -1,15 +1,20 @@
 """Write a checkpoint of a model: now, or accepted now and written behind the training."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .backends.messages import Conversation
+from .backends.processes import Processes
 from .background import BackgroundWriter
-from .formats.base import CheckpointWriter, Form, KerasSave, Target
+from .errors import CheckpointWriteError
+from .formats.base import ALONE, CheckpointWriter, Form, KerasSave, Target, Writers, give_up
 from .formats.forms import form_of
 from .keras_seam.own_saving import saves_itself
 from .keras_seam.serialization import save_legacy
 from .model_state import ModelSnapshot, OnlyKeras
 from .snapshot.capture import Snapshotter, state_variables
+from .snapshot.gathering import GatheredArrays
 from .snapshot.staging import StagingBuffers
 from .storage.base import Storage
 from .storage.local import LocalStorage
@@ -40,6 +45,7 @@ class Saver:
         self._writers: dict[Form, CheckpointWriter] = {}
         self._memory = StagingBuffers()
         self._writer = BackgroundWriter()
+        self._conversation: Conversation | None = None
         self._on_background = on_background
         self._root = root
         self._storage = storage or LocalStorage()
@@ -51,7 +57,14 @@ class Saver:
     def __reduce__(self) -> Any:
         return _new_saver, (self._on_background, self._root, self._storage, self._weights_only)
 
-    def save(self, model: Any, path: str, fields: Mapping[str, Any], done: OnSaved) -> None:
+    def save(
+        self,
+        model: Any,
+        path: str,
+        fields: Mapping[str, Any],
+        done: OnSaved,
+        processes: Processes | None = None,
+    ) -> None:
         """Save `model` at `path`, with `fields` as its record.
 
         Args:
@@ -60,16 +73,24 @@ class Saver:
             fields: The record's fields, without checksums.
             done: Called with the error, or `None` when the file is durable: before this returns,
                 or in the background by a later `report_finished`.
+            processes: Those that write the file together, if there are several; each of them makes
+                this call, and only the first one's `fields` count.
 
         Raises:
             Exception: What the model's own code raises; errors of the writing go to `done`.
         """
         self._writer.wait_for_room()
-        form, content = self._content(model, form_of(path))
+        target = Target(path, self._storage, self._root, self._next_writers(processes))
+        try:
+            form, content = self._content(model, form_of(path), target.writers.index == 0)
+        except BaseException as error:
+            give_up(target.writers, error)
+            raise
         writer = self._writers.setdefault(form, form.writer())
-        target = Target(path, self._storage, self._root)
-        if isinstance(content, KerasSave):
-            run_here = self._writer.run_here if self._on_background else _run_and_report
+        run_here = self._writer.run_here if self._on_background else _run_and_report
+        if processes is not None and form.processes == "first":
+            run_here(lambda: _save_gathered(writer, target, content, fields, processes), done)
+        elif isinstance(content, KerasSave):
             run_here(lambda: writer.save(target, content, fields), done)
         elif not self._on_background:
             _run_and_report(lambda: self._write_now(writer, target, content, fields), done)
@@ -84,28 +105,58 @@ class Saver:
 
             self._writer.submit(job, done)
 
-    def _content(self, model: Any, form: Form) -> tuple[Form, ModelSnapshot | KerasSave]:
+    def _next_writers(self, processes: Processes | None) -> Writers:
+        """Return those who write the next file; every process calls this for each."""
+        if processes is None:
+            return ALONE
+        if self._conversation is None:
+            self._conversation = processes.new_conversation()
+        return self._conversation.next_save()
+
+    def _content(
+        self, model: Any, form: Form, is_first: bool
+    ) -> tuple[Form, ModelSnapshot | KerasSave]:
         """Return what is to be written, and the form that takes it."""
         weights_only = form.weights_only or self._weights_only
         if form.takes == "snapshot" and not saves_itself(model, weights_only=weights_only):
-            content = self._snapshotter.take(model, weights_only=weights_only)
+            content = self._snapshotter.take(
+                model,
+                weights_only=weights_only or not is_first,
+                in_shards=form.processes == "all",
+            )
             if not isinstance(content, OnlyKeras):
                 return form, content
         by_keras = form.written_by_keras
         return by_keras, KerasSave(lambda path: _save_by_keras(model, path, by_keras))
 
-    def prepare(self, model: Any) -> None:
-        """Get memory for saves of `model` ready, beside the training that is about to begin."""
+    def prepare(self, model: Any, form: Form | None = None) -> None:
+        """Get memory for saves of `model` ready, beside the training that is about to begin.
+
+        Args:
+            model: The model.
+            form: The form of the files, if it is known.
+        """
         if self._on_background:
-            self._memory.prepare(state_variables(model))
+            in_shards = form is not None and form.processes == "all"
+            self._memory.prepare(state_variables(model), in_shards=in_shards)
 
     def release_memory(self) -> None:
         """Give the memory of copies back to the system, for training is over."""
         self._memory.close()
 
-    def report_finished(self, *, wait_for_all: bool = False) -> None:
-        """Report the saves that finished in the background; wait for the others if asked to."""
-        self._writer.report_finished(wait_for_all=wait_for_all)
+    @property
+    def finished(self) -> int:
+        """How many saves have finished in the background and are not reported yet."""
+        return self._writer.finished
+
+    def report_finished(self, *, wait_for_all: bool = False, limit: int | None = None) -> None:
+        """Report the saves that finished in the background; wait for the others if asked to.
+
+        Args:
+            wait_for_all: Whether to wait for all saves.
+            limit: How many to report at most; `None` for no limit.
+        """
+        self._writer.report_finished(wait_for_all=wait_for_all, limit=limit)
 
     def _write_now(
         self,
@@ -116,6 +167,28 @@ class Saver:
     ) -> None:
         with self._memory.on_host(content) as arriving:
             writer.save(target, arriving, fields)
+
+
+def _save_gathered(
+    writer: CheckpointWriter,
+    target: Target,
+    content: ModelSnapshot | KerasSave,
+    fields: Mapping[str, Any],
+    processes: Processes,
+) -> None:
+    """Let the first process write what all processes bring together, array by array."""
+    if isinstance(content, KerasSave):
+        raise CheckpointWriteError(
+            f"could not write checkpoint {target.path!r}: only Keras' own saving can store this "
+            "model, and it cannot bring together weights that are spread over processes"
+        )
+    arrays = GatheredArrays(content.arrays)
+    try:
+        if processes.is_first:
+            own = dataclasses.replace(target, writers=ALONE)
+            writer.save(own, dataclasses.replace(content, arrays=arrays), fields)
+    finally:
+        arrays.finish()
 
 
 def _new_saver(

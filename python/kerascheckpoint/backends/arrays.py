@@ -7,13 +7,14 @@ held of theirs is good only until the next batch (see `snapshot.staging`).
 
 import functools
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import keras
 import numpy as np
 
 from ..keras_seam.private import BACKEND
+from ..model_state import Index, ShardedArray
 from .base import Array, Backend
 
 _KNOWN = ("jax", "tensorflow", "torch")
@@ -41,11 +42,48 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The held values, under the same names and in that order.
     """
-    plain = {
+    return backend().hold(_plain(values))
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         name: value.value if isinstance(value, keras.Variable) else value
         for name, value in values.items()
     }
-    return backend().hold(plain)
+
+
+def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Take hold of values as `hold` does; of an array on several devices, shard by shard.
+
+    Returns:
+        The held values, and a `ShardedArray` of such ones for each sharded array.
+    """
+    own = getattr(backend(), "hold_shards", None)
+    return hold(values) if own is None else dict(own(_plain(values)))
+
+
+def is_spread(value: Any) -> bool:
+    """Tell whether parts of a variable's value lie in other processes alone."""
+    own = getattr(backend(), "is_spread", None)
+    return own is not None and bool(own(_plain({"": value})[""]))
+
+
+def gather(value: Any) -> Array:
+    """Return the whole of a value that is spread over processes: a collective call."""
+    own: Any = backend()
+    whole: Array = own.gather(_plain({"": value})[""])
+    return whole
+
+
+def from_parts(like: Any, read: Callable[[Index], Array]) -> Any:
+    """Return an array that is spread over processes as another one; each reads its own parts.
+
+    Args:
+        like: A value for which `is_spread` is true.
+        read: Returns a part of the new array.
+    """
+    own: Any = backend()
+    return own.from_parts(_plain({"": like})[""], read)
 
 
 def to_host(held: Any) -> Array:
@@ -56,7 +94,7 @@ def to_host(held: Any) -> Array:
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
     """Return the shape and the dtype that a variable or held value has as a NumPy array."""
     held = held.value if isinstance(held, keras.Variable) else held
-    if isinstance(held, np.ndarray):
+    if isinstance(held, np.ndarray | ShardedArray):
         return held.shape, held.dtype
     return backend().shape_and_dtype(held)
 

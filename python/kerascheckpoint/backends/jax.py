@@ -1,13 +1,15 @@
 """Arrays of JAX, whose memory the next step takes over where they are donated to it."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import keras
 import numpy as np
+from jax.experimental import multihost_utils
 
+from ..model_state import Index, Shard, ShardedArray
 from .base import Array
 from .jax_copies import Copier
 
@@ -17,6 +19,40 @@ KEEPS_VALUES = False
 def hold(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return views of what lies in the host's memory; see `backends.arrays.hold`."""
     return {name: _held(value) for name, value in values.items()}
+
+
+def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `hold` does, but of sharded arrays the shards that this process is to write."""
+    return {
+        name: _held_shards(value) if _is_sharded(value) else _held(_one_copy(value))
+        for name, value in values.items()
+    }
+
+
+def is_spread(value: Any) -> bool:
+    """Tell whether parts of an array lie in other processes alone."""
+    return (
+        isinstance(value, jax.Array)
+        and not value.is_fully_addressable
+        and not value.is_fully_replicated
+    )
+
+
+def gather(value: Any) -> Array:
+    """Return the whole of an array that is spread over processes: a collective call."""
+    return np.asarray(multihost_utils.process_allgather(value, tiled=True))
+
+
+def from_parts(like: Any, read: "Callable[[Index], Array]") -> Any:
+    """Return an array that is spread as another one; each process reads its own parts.
+
+    Args:
+        like: An array of the same shape, dtype and layout.
+        read: Returns a part of the new array.
+    """
+    return jax.make_array_from_callback(
+        like.shape, like.sharding, lambda index: read(_bounded(index, like.shape))
+    )
 
 
 def to_host(held: Any) -> Array:
@@ -44,11 +80,42 @@ def _has_only_processors() -> bool:
 
 
 def _held(value: Any) -> Any:
-    if isinstance(value, np.ndarray) or is_on_device(value):
+    if isinstance(value, np.ndarray) or is_on_device(value) or is_spread(value):
         return value
     if hasattr(value, "__array__"):
         return np.asarray(value)  # convert_to_numpy() would copy
     return np.asarray(keras.ops.convert_to_numpy(value))
+
+
+def _is_sharded(value: Any) -> bool:
+    return (
+        isinstance(value, jax.Array)
+        and len(value.sharding.device_set) > 1
+        and not value.is_fully_replicated
+    )
+
+
+def _one_copy(value: Any) -> Any:
+    """Return one device's copy of an array that several have, so that no other is asked."""
+    if isinstance(value, jax.Array) and len(value.sharding.device_set) > 1:
+        return value.addressable_data(0)
+    return value
+
+
+def _held_shards(value: Any) -> ShardedArray:
+    shards = [
+        Shard(_bounded(shard.index, value.shape), _held(shard.data))
+        for shard in value.addressable_shards
+        if shard.replica_id == 0
+    ]
+    shard_shape = value.sharding.shard_shape(value.shape)
+    return ShardedArray(value.shape, np.dtype(value.dtype), shard_shape, tuple(shards))
+
+
+def _bounded(index: Index, shape: tuple[int, ...]) -> Index:
+    """Return an index whose slices all have a begin and an end."""
+    bounds = [part.indices(length) for part, length in zip(index, shape, strict=True)]
+    return tuple(slice(start, stop) for start, stop, _ in bounds)
 
 
 new_copier = Copier

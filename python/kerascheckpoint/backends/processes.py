@@ -7,6 +7,8 @@ nothing.
 """
 
 import dataclasses
+import functools
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..keras_seam.private import BACKEND
+from .messages import Conversation
 
 _Value = TypeVar("_Value")
 _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -34,6 +37,18 @@ class Processes:
     index: int = 0
     count: int = 1
     _gather: Callable[[_Bytes], _Bytes] | None = None
+    _new_conversation: "Callable[[], Conversation] | None" = None
+
+    @property
+    def can_write_together(self) -> bool:
+        """Whether the others can be talked to from a thread that writes."""
+        return self.count > 1 and self._new_conversation is not None
+
+    def new_conversation(self) -> Conversation:
+        """Start to talk about saves: in every process, in the same order, on the main thread."""
+        if self._new_conversation is None:
+            raise RuntimeError("these processes cannot write one checkpoint together")
+        return self._new_conversation()
 
     @property
     def is_first(self) -> bool:
@@ -90,7 +105,13 @@ def is_first_process(model: Any) -> bool:
 
 def _of_jax() -> Processes:
     jax = sys.modules["jax"]
-    return Processes(jax.process_index(), jax.process_count(), _gather_by_jax)
+    index, count = jax.process_index(), jax.process_count()
+    if count == 1:
+        return Processes()
+    distributed: Any = importlib.import_module("jax._src.distributed")  # as Orbax does
+    client = distributed.global_state.client
+    conversation = None if client is None else functools.partial(Conversation, index, count, client)
+    return Processes(index, count, _gather_by_jax, conversation)
 
 
 def _gather_by_jax(row: _Bytes) -> _Bytes:

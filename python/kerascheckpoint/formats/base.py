@@ -89,6 +89,10 @@ class OpenCheckpoint(abc.ABC):
                 self._verification = self._verify()
         return self._verification
 
+    def trust(self) -> None:
+        """Count as verified: another process of the training has verified it."""
+        self._verification = Verification(has_checksums=True)
+
     @abc.abstractmethod
     def _verify(self) -> Verification:
         """Check everything; raise whatever is found."""
@@ -173,7 +177,7 @@ class OpenCheckpoint(abc.ABC):
 class Writers(Protocol):
     """The processes that write one checkpoint together, and what they tell each other meanwhile.
 
-    Every process makes the same calls in the same order, on any thread.
+    Every process makes the same calls, on any thread. A phase is a name that each call has once.
 
     Attributes:
         index: The number of this process; the first one is 0, and publishes.
@@ -185,14 +189,14 @@ class Writers(Protocol):
     @property
     def count(self) -> int: ...
 
-    def collect(self, value: Any) -> list[Any]:
-        """Send a value (JSON) to the first process, which gets the list of all; the others wait not.
+    def collect(self, phase: str, value: Any) -> list[Any]:
+        """Send a value (JSON) to the first process, which waits for those of all and returns them.
 
         Raises:
             CheckpointWriteError: If one is not heard of for long.
         """
 
-    def hear_first(self, value: Any = None) -> Any:
+    def hear_first(self, phase: str, value: Any = None) -> Any:
         """Return the value (JSON) that the first process gives, in every process.
 
         Raises:
@@ -207,13 +211,29 @@ class OneWriter:
     index: int = 0
     count: int = 1
 
-    def collect(self, value: Any) -> list[Any]:
+    def collect(self, phase: str, value: Any) -> list[Any]:
         """Return the only value."""
         return [value]
 
-    def hear_first(self, value: Any = None) -> Any:
+    def hear_first(self, phase: str, value: Any = None) -> Any:
         """Return the value."""
         return value
+
+
+ALONE = OneWriter()
+
+
+def give_up(writers: Writers, error: BaseException) -> None:
+    """Tell the others that this process cannot even begin with its part of a save."""
+    report = {"error": str(error) or type(error).__name__}
+    if writers.index == 0:
+        writers.hear_first(BEGIN, report)
+    else:
+        writers.collect(PARTS, report)
+
+
+# The phases of a save by several processes.
+BEGIN, PARTS, END = "begin", "parts", "end"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,7 +250,7 @@ class Target:
     path: str
     storage: Storage
     root: str | None = None
-    writers: Writers = OneWriter()
+    writers: Writers = ALONE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,10 +33,12 @@ class SavePolicy:
 
     Attributes:
         needs_batches: Whether the policy has to see the end of every batch.
+        counts_batches: Whether nothing but the number of batches decides.
         reason: The reason that a checkpoint gives for its save.
     """
 
     needs_batches = False
+    counts_batches = False
     reason: Reason = dataclasses.field(default="epoch", init=False)
 
     def start(self, step: int, now: float) -> None:
@@ -80,6 +82,8 @@ class SavePolicy:
 class EveryEpoch(SavePolicy):
     """Save after each epoch's validation."""
 
+    counts_batches = True
+
     def due_at_epoch_end(self, moment: Moment) -> bool:
         """Return True."""
         return True
@@ -104,6 +108,8 @@ class BetweenEpochs(SavePolicy):
 @dataclasses.dataclass
 class EveryBatches(BetweenEpochs):
     """Save at each multiple of `count` batches of the whole run, or at the next batch end shown."""
+
+    counts_batches = True
 
     count: int
     reason: Reason = dataclasses.field(default="batch", init=False)

@@ -5,9 +5,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..backends.arrays import ensure_copy, numpy_views
+from ..backends.arrays import ensure_copy, from_parts, is_spread, numpy_views
 from ..formats.forms import open_checkpoint
 from ..keras_seam.store import StoreEntry
+from ..model_state import ArraySpec
 from ..snapshot.capture import Snapshotter
 from .comparison import StoredState
 
@@ -19,13 +20,18 @@ class ModelVariables:
         self._model, self._stored = model, stored
         self._snapshotter = Snapshotter()
         before = self._snapshotter.capture(model, weights_only=True)
-        self._before = numpy_views(before.arrays)
+        self._spread = {name: value for name, value in before.arrays.items() if is_spread(value)}
+        rest = {name: v for name, v in before.arrays.items() if name not in self._spread}
+        self._before = numpy_views(rest) | self._spread
         self._places = self._snapshotter.places(model)
         self._fitting = stored.fitting(before.specs)
 
     def load(self) -> None:
         """Take the state from the file."""
-        self._before = {name: ensure_copy(array) for name, array in self._before.items()}
+        self._before = {
+            name: array if name in self._spread else ensure_copy(array)
+            for name, array in self._before.items()
+        }
         stored, places, arrays = self._stored, self._places, self._fitting
         if stored.optimizer_is_unstepped:
             stored.load_new_optimizer()
@@ -33,8 +39,18 @@ class ModelVariables:
             arrays = {name: a for name, a in arrays.items() if not name.startswith(stored.place)}
         for target, _, own in _by_object(places, arrays):
             target.load_own_variables(
-                StoreEntry({key: stored.read(array) for key, array in own.items()})
+                StoreEntry({key: self._read(array) for key, array in own.items()})
             )
+
+    def _read(self, array: ArraySpec) -> Any:
+        """Return an array of the file; of one that is spread over processes the own parts alone."""
+        like = self._spread.get(array.name)
+        if like is None:
+            return self._stored.read(array)
+        checkpoint = self._stored.checkpoint
+        return from_parts(
+            like, lambda index: checkpoint.read_part(array, index).astype(like.dtype, copy=False)
+        )
 
     def roll_back(self) -> list[str]:
         """Put back what was there before, of each object by itself: any may refuse again."""
@@ -46,12 +62,19 @@ class ModelVariables:
                 refusing[variables] = own
         if not refusing:
             return []
-        now = numpy_views(self._snapshotter.capture(self._model, weights_only=True).arrays)
+        now = self._snapshotter.capture(self._model, weights_only=True).arrays
         return [
             repr(variables)
             for variables, own in refusing.items()
-            if any(now[f"{variables}/{key}"].tobytes() != own[key].tobytes() for key in own)
+            if any(not _is_same(now[f"{variables}/{key}"], own[key]) for key in own)
         ]
+
+
+def _is_same(now: Any, before: Any) -> bool:
+    if is_spread(before):
+        return now is before
+    both = numpy_views({"now": now, "before": before})
+    return both["now"].tobytes() == both["before"].tobytes()
 
 
 def _by_object(

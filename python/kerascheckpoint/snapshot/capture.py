@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ..backends.arrays import copy_now, hold, shape_and_dtype
+from ..backends.arrays import copy_now, hold, hold_shards, shape_and_dtype
 from ..keras_seam import objects, state_tree
 from ..keras_seam.objects import Saveable
 from ..keras_seam.serialization import dumps, not_importing_tensorflow, serialize
@@ -37,24 +37,31 @@ class Snapshotter:
     def __init__(self) -> None:
         self._plan: _Plan | None = None
 
-    def take(self, model: Any, *, weights_only: bool) -> ModelSnapshot | OnlyKeras:
+    def take(
+        self, model: Any, *, weights_only: bool, in_shards: bool = False
+    ) -> ModelSnapshot | OnlyKeras:
         """Return a snapshot as `capture` does, or the answer that only Keras can save this model.
 
         Raises:
             Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
         """
         try:
-            return self.capture(model, weights_only=weights_only)
+            return self.capture(model, weights_only=weights_only, in_shards=in_shards)
         except KerasMustHandleError as error:
             return OnlyKeras(str(error))
 
     @not_importing_tensorflow()
-    def capture(self, model: Any, *, weights_only: bool) -> ModelSnapshot:
+    def capture(self, model: Any, *, weights_only: bool, in_shards: bool = False) -> ModelSnapshot:
         """Return everything that a file of `model` holds, without a copy wherever possible.
 
         What lies in the host's memory is seen through NumPy arrays; arrays on devices stay there,
         and `snapshot.staging` brings them to the host. Unless the backend keeps values, both are
         good only until training goes on.
+
+        Args:
+            model: The model.
+            weights_only: Whether config and assets are left out.
+            in_shards: Whether arrays on several devices are taken shard by shard.
 
         Raises:
             KerasMustHandleError: If only Keras' own saving can write this model.
@@ -75,7 +82,7 @@ class Snapshotter:
                 stored[f"{place}/{key}"] = value
         if plan.tree is None:
             plan.tree = state_tree.keys_in_state_tree(model, stored)
-        arrays = hold(stored)
+        arrays = hold_shards(stored) if in_shards else hold(stored)
         specs = plan.specs = _specs(arrays, plan.specs)
         if weights_only:
             return ModelSnapshot(tuple(groups), arrays, specs, tree=plan.tree)

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import backend, ensure_copy, hold, is_on_device
+from ..backends.arrays import backend, ensure_copy, hold, hold_shards, is_on_device, to_host
 from ..backends.base import Array
 from ..model_state import ModelSnapshot
 from ..storage.direct_io import LARGE, aligned_memory
 from .device_copy import DeviceSnapshots, PendingArrays, on_devices, size_of
 from .memory_layout import memory_for, place_arrays
+from .shards import join, sharded, split
 
 _PAGE = 4096  # bytes
 
@@ -35,6 +36,7 @@ class StagedSnapshot:
 
     memory: memoryview
     _snapshot: ModelSnapshot
+    _host: Mapping[str, Array]
     _copying: "list[Future[None]]"
     _pending: PendingArrays | None = None
 
@@ -42,11 +44,8 @@ class StagedSnapshot:
         """Return it with all arrays on the host; for the thread that writes it."""
         for copied in self._copying:
             copied.result()
-        if self._pending is None:
-            return self._snapshot
-        arrays = {**self._snapshot.arrays, **self._pending.wait()}
-        in_order = {spec.name: arrays[spec.name] for spec in self._snapshot.specs}
-        return dataclasses.replace(self._snapshot, arrays=in_order)
+        arrays = {**self._host, **({} if self._pending is None else self._pending.wait())}
+        return dataclasses.replace(self._snapshot, arrays=join(self._snapshot.arrays, arrays))
 
     def release_device(self) -> None:
         """Let the memory of what came from devices be used again."""
@@ -62,11 +61,16 @@ class StagingBuffers:
         self._devices = DeviceSnapshots()
         self._preparing: Future[None] | None = None
 
-    def prepare(self, variables: Mapping[str, Any]) -> None:
+    def prepare(self, variables: Mapping[str, Any], *, in_shards: bool = False) -> None:
         """Get memory for a copy of `variables` ready by a thread, so that no save waits for it.
 
         What goes wrong in the thread does so again at the first save, and is reported there.
+
+        Args:
+            variables: What a file will hold, about.
+            in_shards: Whether only the shards are copied that this process writes.
         """
+        variables = split(hold_shards(variables)) if in_shards else variables
         on_device = {name: each for name, each in variables.items() if is_on_device(each)}
         in_memory = [size_of(each) for name, each in variables.items() if name not in on_device]
         if backend().KEEPS_VALUES:
@@ -97,9 +101,10 @@ class StagingBuffers:
         The memory goes back with `release` when the file is written.
         """
         self._finish_preparing()
-        on_device = on_devices(snapshot.arrays)
+        held = split(snapshot.arrays)
+        on_device = on_devices(held)
         pending = self._devices.start(on_device, offsets) if on_device else None
-        arrays = {name: a for name, a in snapshot.arrays.items() if name not in on_device}
+        arrays = {name: array for name, array in held.items() if name not in on_device}
         copied = arrays
         keep_values = backend().KEEPS_VALUES
         if keep_values:
@@ -113,11 +118,12 @@ class StagingBuffers:
             for name, array in copied.items()
         }
         copying = _copy_all([(copies[name], array) for name, array in copied.items()])
-        own = dataclasses.replace(snapshot, arrays={**arrays, **copies})
+        blank = dict.fromkeys(snapshot.arrays) | sharded(snapshot.arrays)
+        own = dataclasses.replace(snapshot, arrays=blank)
         if not keep_values:
             for copied_array in copying:
                 copied_array.result()
-        return StagedSnapshot(memory, own, copying, pending)
+        return StagedSnapshot(memory, own, {**arrays, **copies}, copying, pending)
 
     @contextlib.contextmanager
     def on_host(self, snapshot: ModelSnapshot) -> Iterator[ModelSnapshot]:
@@ -125,8 +131,13 @@ class StagingBuffers:
 
         For a save that training waits for: nothing is copied.
         """
-        if not on_devices(snapshot.arrays):
+        held = split(snapshot.arrays)
+        if not on_devices(held):
             yield snapshot
+            return
+        if held.keys() != snapshot.arrays.keys():
+            arrived = {name: to_host(each) for name, each in held.items()}
+            yield dataclasses.replace(snapshot, arrays=join(snapshot.arrays, arrived))
             return
         arrays = self._devices.stream(snapshot.arrays)
         try:

@@ -48,9 +48,18 @@ class BatchEvents(KerasHooks):
         """Forget the state from before the validation."""
         self._training_run.held = {}
 
-    def _begin_event(self) -> None:
-        """Begin an event: report finished saves, and complete a resume at the first one."""
-        self._saver.report_finished()
+    def _begin_event(self, *, together: bool = False) -> None:
+        """Begin an event: report finished saves, and complete a resume at the first one.
+
+        Args:
+            together: Whether every process is at this event. Where all take part in a save, they
+                have to report its end, and raise its error, at one event.
+        """
+        role = self._training_run.role(self.model)
+        if not role.is_joint:
+            self._saver.report_finished()
+        elif together:
+            self._saver.report_finished(limit=min(role.processes.gather(self._saver.finished)))
         enter_first_epoch(self._training_run, self.model, self._said_once)
 
     @property
@@ -68,7 +77,7 @@ class BatchEvents(KerasHooks):
             run.held = record_fields.hold(self.model)  # a validation may follow
         if not is_new:
             return
-        if self._interrupt_watch.requested:
+        if self._is_asked_to_stop():
             self._stop_training()
             self._save("interrupt", progress.epoch, progress.batch - 1, logs)
             return
@@ -82,7 +91,7 @@ class BatchEvents(KerasHooks):
 
     def _after_test_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         run = self._training_run
-        if self._interrupt_watch.requested and not run.is_interrupted:
+        if not run.is_interrupted and self._is_asked_to_stop():
             self._stop_training()
             self.model.stop_evaluating = True
             self._save("interrupt", run.progress.epoch, run.progress.batch - 1, {})

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..backends import processes
 from ..checkpoint_info import Reason
 from ..interrupt import InterruptWatch
 from ..keras_seam.fit_control import BATCH_END_NAMES_FIRST
@@ -100,15 +101,25 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             logs: The metrics.
         """
         occasion = self._occasion(epoch, batch, logs)
+        role = self._training_run.role(occasion.model)
+        path, decision = role.agree(lambda: self._decide(occasion, epoch, batch))
+        if decision is not None:
+            self.epochs_since_last_save = 0
+            self._save_step.write(occasion, path, Decision(**decision))
+
+    def _decide(
+        self, occasion: Occasion, epoch: int, batch: int | None
+    ) -> tuple[str, dict[str, Any] | None]:
+        """Return the path, and the fields of the decision to save there, if it is one."""
         with self._saving():
             path = self._checked_path(self._get_file_path(epoch, batch, occasion.logs))
             self._judged = None
             must_save = occasion.reason == "interrupt"
             wanted = must_save or self._should_save_model(epoch, batch, occasion.logs, path)
-        if wanted:
-            decision = self._judged or self._save_step.judge(occasion, path)
-            self.epochs_since_last_save = 0
-            self._save_step.write(occasion, path, dataclasses.replace(decision, save=True))
+        if not wanted:
+            return path, None
+        decision = self._judged or self._save_step.judge(occasion, path)
+        return path, dataclasses.asdict(dataclasses.replace(decision, save=True))
 
     def _should_save_model(
         self, epoch: int, batch: int | None, logs: Mapping[str, Any] | None, filepath: str
@@ -119,15 +130,18 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
 
     def _should_save_on_batch(self, batch: int) -> bool:
         """Tell whether to save at the end of a batch (index from 0)."""
-        if self._batch_logs is None and not self._count_batch(batch):
-            return False
         run, logs = self._training_run, self._batch_logs or {}
-        if self._interrupt_watch.requested:
-            self._stop_training()
-            return True
+        if self._batch_logs is None:  # asked by a loop of the user's own
+            if not self._count_batch(batch):
+                return False
+            if self._is_asked_to_stop():
+                self._stop_training()
+                return True
         progress = run.progress
         moment = Moment(progress.step, time.monotonic(), progress.epoch, progress.batch - 1, logs)
         due = run.policy.due_at_batch(moment)
+        if not run.policy.counts_batches:  # clocks and functions may differ between processes
+            due = run.role(self.model).agree(lambda: due)
         if due:
             self._batches_seen_since_last_saving = 0
         return due
@@ -224,6 +238,13 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
             return False
         run.skipped_until = 0
         return True
+
+    def _is_asked_to_stop(self) -> bool:
+        """Tell whether a signal has reached this process, or another one of the training."""
+        watch = self._interrupt_watch
+        if watch.model is not None:
+            watch.requested = any(processes.of(self.model).gather(watch.requested))
+        return watch.requested
 
     def _stop_training(self) -> None:
         """Make `fit` end because of a signal."""

@@ -1,15 +1,19 @@
 """Carry training on from the newest usable checkpoint of a template."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .. import catalog
+from ..backends import processes
+from ..backends.processes import Processes
 from ..checkpoint_info import CheckpointInfo
-from ..errors import CheckpointMismatchError
+from ..errors import CheckpointCorruptError, CheckpointMismatchError
 from ..file_kind import WEIGHTS_SUFFIX
 from ..formats import record
 from ..formats.base import OpenCheckpoint
+from ..formats.forms import open_checkpoint
 from ..keras_seam.fit_control import (
     epochs_of_fit,
     forget_start,
@@ -27,6 +31,7 @@ from ..state.packing import unpack
 from ..storage.base import Storage
 from .earlier_run import EarlierRun
 from .messages import Messages
+from .role import all_or_none, first_decides
 from .run import Run
 
 
@@ -71,6 +76,25 @@ class ResumePoint:
                 warn(f"passed over: the record of {infos[-1].path!r} has no usable {missing!r}")
             infos.pop()
         return None
+
+    @classmethod
+    def at(cls, path: str, saved_at: str, storage: Storage) -> "ResumePoint":
+        """Open the checkpoint that the first process has found, and verified.
+
+        Raises:
+            CheckpointCorruptError: If another one stands there.
+        """
+        checkpoint = open_checkpoint(path, storage)
+        fields = checkpoint.record or {}
+        if fields.get("saved_at") != saved_at:
+            checkpoint.close()
+            raise CheckpointCorruptError(
+                f"{path!r} is not the checkpoint that the first process of this training found "
+                "there: all processes need to see the same files"
+            )
+        checkpoint.trust()
+        info = checkpoint.info
+        return cls(checkpoint, info, fields, EarlierRun(info, fields, [info], storage))
 
     @property
     def order(self) -> dict[str, Any] | None:
@@ -196,10 +220,11 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
         model: The model in training.
         once: Says each warning once.
     """
-    own = ResumePoint.find(run.settings.template, run.settings.storage)
+    group = processes.of(model)
+    own = _find_together(run, group)
     if own is not None and run.group.is_newest(own):
         with own.checkpoint:
-            own.restore(model)
+            all_or_none(group, functools.partial(own.restore, model))
         run.group.resume_from(own, run)
         Messages(run.settings.verbose).resuming(own.info)
         if run.in_fit:
@@ -213,6 +238,25 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
     if own is not None:
         own.checkpoint.close()
         own.earlier.hand_over(run, model, once)
+        best = run.best
+        found = best.direction, best.ranked_best, best.best_path
+        best.direction, value, path = first_decides(group, lambda: found)
+        best.restore(value, path)
+
+
+def _find_together(run: Run, group: Processes) -> ResumePoint | None:
+    """Return the checkpoint that the first process finds, opened in every process."""
+    template, storage = run.settings.template, run.settings.storage
+    found: list[ResumePoint | None] = [None]
+
+    def choose() -> tuple[str, str] | None:
+        found[0] = point = ResumePoint.find(template, storage)
+        return None if point is None else (point.info.path, str(point.record["saved_at"]))
+
+    chosen = first_decides(group, choose)
+    if chosen is None or not group.can_agree:
+        return found[0]
+    return all_or_none(group, lambda: found[0] or ResumePoint.at(*chosen, storage))
 
 
 def enter_first_epoch(run: Run, model: Any, once: Once) -> None:

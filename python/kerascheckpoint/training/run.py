@@ -13,6 +13,7 @@ from ..state import data
 from .companions import Companions
 from .fit_group import FitGroup
 from .progress import Progress
+from .role import Role
 from .run_files import RunFiles
 from .settings import Settings
 
@@ -38,7 +39,7 @@ class Run:
         in_fit: Whether `fit` trains the model, as opposed to a custom loop.
         is_checked: Whether the target was checked.
         is_interrupted: Whether a signal ended the run.
-        writes: Whether this process writes the files; `None` if not known yet.
+        known_role: What `role` gave for a model that is built, so that it stays as it is.
         held: Fields of the record from before a validation that is running.
     """
 
@@ -58,7 +59,7 @@ class Run:
     in_fit: bool = True
     is_checked: bool = False
     is_interrupted: bool = False
-    writes: bool | None = None
+    known_role: Role | None = None
     held: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -76,6 +77,15 @@ class Run:
         run = cls(settings, best, policy, files)
         run.progress.epoch_steps = epoch_steps
         return run
+
+    def role(self, model: Any) -> Role:
+        """Return what this process does in the saves of `model`."""
+        if self.known_role is not None:
+            return self.known_role
+        role = Role.of(model, self.settings.form)
+        if getattr(model, "built", True):
+            self.known_role = role
+        return role
 
     @property
     def needs_batches(self) -> bool:

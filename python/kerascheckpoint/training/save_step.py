@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import nan
 from typing import Any
 
-from ..backends.processes import is_first_process
 from ..checkpoint_info import CheckpointInfo, Reason
-from ..errors import CheckpointNameError, was_published
+from ..errors import CheckpointNameError, CheckpointWriteError, was_published
 from ..formats import reading
 from ..formats.record import SCHEMA
 from ..notify import Once, warn
@@ -21,6 +20,7 @@ from ..saving import Saver
 from . import preflight, record_fields
 from .direction import settle_direction
 from .messages import Messages
+from .role import Role
 from .run import Run
 
 
@@ -92,7 +92,11 @@ class SaveStep:
     """Decides on the saves of one run and carries them out."""
 
     def __init__(
-        self, run: Run, saver: Saver, once: Once, on_durable: Callable[[CheckpointInfo], None]
+        self,
+        run: Run,
+        saver: Saver,
+        once: Once,
+        on_durable: Callable[[str, CheckpointInfo | None], None],
     ) -> None:
         """Serve one run.
 
@@ -100,7 +104,8 @@ class SaveStep:
             run: The run.
             saver: Writes the files.
             once: Gives each warning once.
-            on_durable: Called with the info of each durable file.
+            on_durable: Called with the path of each durable file and, in the process that published
+                it, with what it says of itself.
         """
         self._run = run
         self._saver = saver
@@ -168,7 +173,7 @@ class SaveStep:
             CheckpointWriteError: If it cannot be written, with `on_save_error="raise"`.
         """
         run, settings = self._run, self._run.settings
-        if not self._is_writer(occasion.model):
+        if not run.role(occasion.model).takes_part:
             return
         began = time.monotonic()
         path = settings.template.interrupt_path(path) if decision.spares_best else path
@@ -181,28 +186,47 @@ class SaveStep:
             template=settings.template.name,
             once=self._once,
         )
+        role = run.role(occasion.model)
+        if role.gathers and role.is_first:
+            self._once.warn(
+                "gathers",
+                "the weights are spread over several processes: for each save they are brought "
+                f"together array by array, and training waits until {path!r} is written. End "
+                "filepath in `.orbax` to let every process write its own part",
+            )
         plan = PlannedSave(path, decision.value, decision.is_best, fields["saved_at"])
         fields |= save_decision.fields(plan, run.best, settings.monitor)
         self._announce(occasion, plan)
         try:
-            self._carry_out(PendingSave(plan, (run.best, run.policy, run.files)), occasion, fields)
+            self._carry_out(PendingSave(plan, self._participants(occasion)), occasion, fields)
         finally:
             run.policy.stalled(began, time.monotonic())
 
     def check_target(self, model: Any) -> None:
-        """Check that files can be written, if this is the process that writes them.
+        """Check that this process can write files, if it is the one that publishes them.
 
         Raises:
             CheckpointWriteError: If they cannot be written.
         """
-        if self._is_writer(model):
-            self._run.is_checked = True
-            settings = self._run.settings
+        role, settings = self._run.role(model), self._run.settings
+
+        def check() -> None:
             preflight.check_target(settings.template, settings.storage, preflight.state_size(model))
             self._run.group.warn_of_shared_path(self._run)
 
+        if role.takes_part:
+            self._run.is_checked = True
+            role.agree(check)
+
+    def _participants(self, occasion: Occasion) -> tuple[Participant, ...]:
+        run = self._run
+        deletes = (run.files,) if run.role(occasion.model).is_first else ()
+        return (run.best, run.policy, *deletes)
+
     def _announce(self, occasion: Occasion, plan: PlannedSave) -> None:
         run, shown = self._run, self._shown_epoch(occasion)
+        if not run.role(occasion.model).is_first:
+            return
         if plan.is_best and run.settings.save_best_only:
             monitor, to_beat = run.settings.monitor, run.best.value_to_beat
             self._messages.saving_better(shown, plan, monitor, to_beat)
@@ -213,15 +237,16 @@ class SaveStep:
     def _carry_out(
         self, pending: PendingSave, occasion: Occasion, fields: Mapping[str, Any]
     ) -> None:
-        shown = self._shown_epoch(occasion)
+        shown, role = self._shown_epoch(occasion), self._run.role(occasion.model)
 
         def report(error: BaseException | None) -> None:
-            self._end(pending, error, shown, fields)
+            self._end(pending, error, shown, fields, role)
 
         try:
             if not self._run.is_checked:  # a custom loop need not call on_train_begin
                 self.check_target(occasion.model)
-            self._saver.save(occasion.model, pending.plan.path, fields, report)
+            together = role.processes if role.is_joint else None
+            self._saver.save(occasion.model, pending.plan.path, fields, report, together)
         except BaseException as error:
             if not pending.is_open:
                 raise
@@ -233,17 +258,18 @@ class SaveStep:
         error: BaseException | None,
         shown: int,
         fields: Mapping[str, Any],
+        role: Role,
     ) -> None:
         """Commit or abort by what is on the disk, then raise or warn of an error."""
         if error is None or was_published(error):
             pending.commit()
-            self._messages.finished(shown, pending.plan)
             try:
-                self._on_durable(self._info(pending.plan, fields))
+                self._note(pending.plan, shown, fields, role)
             except Exception as raised:
                 error = error or raised
         else:
             pending.abort()
+        error = _shared(error, role)
         if error is None:
             return
         if self._run.settings.on_save_error == "raise" or not isinstance(error, Exception):
@@ -252,6 +278,12 @@ class SaveStep:
             warn(f"training goes on after an error in the save of {pending.plan.path!r}: {error}")
         else:
             warn(f"training goes on without this checkpoint: {error}")
+
+    def _note(self, plan: PlannedSave, shown: int, fields: Mapping[str, Any], role: Role) -> None:
+        """Say that a file is durable."""
+        if role.is_first:
+            self._messages.finished(shown, plan)
+        self._on_durable(plan.path, self._info(plan, fields) if role.is_first else None)
 
     def _info(self, plan: PlannedSave, fields: Mapping[str, Any]) -> CheckpointInfo:
         """Return the info of a durable file without reading it."""
@@ -263,11 +295,16 @@ class SaveStep:
             record, path=plan.path, size=size, weights_only=weights_only
         )
 
-    def _is_writer(self, model: Any) -> bool:
-        """Tell whether this is the process of a distributed training that writes."""
-        if self._run.writes is None:
-            self._run.writes = is_first_process(model)
-        return self._run.writes
-
     def _shown_epoch(self, occasion: Occasion) -> int:
         return self._run.progress.counters(epoch_done=occasion.epoch_done)["epoch"]
+
+
+def _shared(error: BaseException | None, role: Role) -> BaseException | None:
+    """Return the error that a save ends with in all processes that take part in it."""
+    if not role.is_joint or not isinstance(error, Exception | None):
+        return error
+    problems = role.processes.gather(None if error is None else str(error) or repr(error))
+    found = [(index, problem) for index, problem in enumerate(problems) if problem is not None]
+    if error is None and found:
+        return CheckpointWriteError(f"process {found[0][0]} of this training: {found[0][1]}")
+    return error

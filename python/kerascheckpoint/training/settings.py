@@ -9,6 +9,8 @@ from typing import Any
 
 from ..checkpoint_info import CheckpointInfo
 from ..file_kind import DIRECTORY_SUFFIXES
+from ..formats.base import Form
+from ..formats.forms import form_of
 from ..interrupt import SIGNALS
 from ..policies import arguments, monitor
 from ..policies.best_value import BestTracker
@@ -93,6 +95,11 @@ class Settings:
     def template(self) -> FileTemplate:
         """The template of the file names."""
         return FileTemplate(self.filepath)
+
+    @functools.cached_property
+    def form(self) -> Form:
+        """The form of the files."""
+        return form_of(self.filepath)
 
     @functools.cached_property
     def storage(self) -> Storage:

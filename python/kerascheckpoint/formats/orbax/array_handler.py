@@ -7,6 +7,25 @@ from typing import Any
 from ...model_state import ShardedArray
 
 
+class Registry:
+    """Gives Orbax one handler for arrays of every class."""
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+
+    def get(self, kind: type) -> Any:
+        """Return the handler for values of a class."""
+        return self._handler
+
+    def has(self, kind: type) -> bool:
+        """Tell whether there is a handler for values of a class."""
+        return True
+
+    def add(self, kind: type, *arguments: Any, **settings: Any) -> None:
+        """Refuse other handlers."""
+        raise NotImplementedError
+
+
 def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[str, Any]) -> Any:
     """Return Orbax' handler for arrays of the class `ShardedArray`.
 

@@ -128,7 +128,7 @@ class OrbaxDirectory(OpenCheckpoint):
 
     def _read_asset(self, name: str) -> bytes:
         place = [layout.ASSETS, *name.split("/")]
-        found = stored_array.open_array(self._step, name, place)[:].read().result().tobytes()
+        found: bytes = stored_array.open_array(self._step, name, place)[:].read().result().tobytes()
         if f"{crc32(found):08x}" != self._assets[name]:
             raise CheckpointCorruptError(f"asset {name!r} is damaged (checksum differs)")
         return found
@@ -150,4 +150,3 @@ class OrbaxDirectory(OpenCheckpoint):
     def local_copy(self, directory: str) -> str:
         """Return the path of the step, which Keras itself can load."""
         return self._step
-

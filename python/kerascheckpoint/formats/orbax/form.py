@@ -20,7 +20,7 @@ class OrbaxForm:
     weights_only: bool = False
     carries_record: bool = True
     takes: Literal["snapshot", "keras save"] = "snapshot"
-    processes: Literal["first", "all"] = "first"
+    processes: Literal["first", "all"] = "all"
 
     @property
     def written_by_keras(self) -> Form:

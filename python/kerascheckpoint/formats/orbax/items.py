@@ -13,7 +13,7 @@ from ...model_state import ModelSnapshot, Shard, ShardedArray
 from ...storage.checksum import crc32
 from .. import record
 from . import layout
-from .array_handler import new_array_handler
+from .array_handler import Registry, new_array_handler
 from .chunks import chunk_shape, chunks_within, count_of, number_of, whole
 
 Sums = dict[str, dict[int, str]]
@@ -148,9 +148,7 @@ def _item_handler(ocp: Any, process: int, chunks: Mapping[str, Any] | None) -> A
     if chunks is not None:
         tensorstore = importlib.import_module("tensorstore")
         handler = new_array_handler(ocp, tensorstore, process, chunks)
-        registry["type_handler_registry"] = ocp.type_handlers.create_type_handler_registry(
-            (ShardedArray, handler)
-        )
+        registry["type_handler_registry"] = Registry(handler)
     options = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={process})
     return ocp.PyTreeCheckpointHandler(
         use_ocdbt=True,
@@ -181,9 +179,7 @@ def _write_contents(ocp: Any, step: str, names: list[str]) -> None:
         json.dump(contents, file)
 
 
-def _write_record(
-    step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums
-) -> None:
+def _write_record(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums) -> None:
     """Write the record, with the checksums of all that was written."""
     stored = {}
     for name, place in places(content).items():
@@ -197,7 +193,9 @@ def _write_record(
         stored[name] = [dtype, list(array.shape), place, list(chunk), crcs]
     own_fields = {
         "arrays": stored,
-        "files": {name: f"{layout.file_checksum(step, name):08x}" for name in layout.own_files(step)},
+        "files": {
+            name: f"{layout.file_checksum(step, name):08x}" for name in layout.own_files(step)
+        },
         "assets": {name: f"{crc32(asset):08x}" for name, asset in content.assets.items()},
         "parts": layout.parts(step),
     }

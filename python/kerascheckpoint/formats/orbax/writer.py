@@ -4,14 +4,17 @@ Each process writes its shards. The first one makes the directory, joins the par
 are durable, and publishes; if anything goes wrong anywhere, every process says so.
 """
 
+import dataclasses
 import os
 import types
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ...errors import CheckpointWriteError
 from ...model_state import ModelSnapshot
-from ..base import KerasSave, Target, Writers
+from ..base import BEGIN, END, PARTS, KerasSave, Target, Writers
 from . import items, layout
 from .publish import staged_directory
 
@@ -31,56 +34,70 @@ class OrbaxWriter:
                 "this model, so it has no Orbax form; end filepath in `.keras`"
             )
         if target.writers.index == 0:
-            _write_as_first(target, content, fields)
+            _write_as_first(target, _lasting(content), fields)
         else:
             _write_part(target, content)
 
 
+def _lasting(content: ModelSnapshot) -> ModelSnapshot:
+    """Return content whose arrays stay as they are when others are asked for."""
+    if content.is_lasting:
+        return content
+    arrays = {name: np.array(content.arrays[name]) for name in content.arrays}
+    return dataclasses.replace(content, arrays=arrays, is_lasting=True)
+
+
 def _write_as_first(target: Target, content: ModelSnapshot, fields: Mapping[str, Any]) -> None:
-    writers = target.writers
+    writers, phase = target.writers, BEGIN
     try:
         with staged_directory(target.path, target.root) as root:
             step = os.path.join(root, str(fields["step"]))
             layout.make_directories(step, content)
-            writers.hear_first({"step": step})
-            items.finish(step, content, fields, _sums(target, writers, step, content))
+            writers.hear_first(BEGIN, {"step": step})
+            phase = END
+            reports = writers.collect(PARTS, _part(step, content, writers))
+            items.finish(step, content, fields, _joined(target.path, reports))
     except BaseException as error:
-        if writers.count > 1:
-            writers.hear_first({"error": str(error) or type(error).__name__})
+        writers.hear_first(phase, {"error": str(error) or type(error).__name__})
         raise
-    if writers.count > 1:
-        writers.hear_first({})
-
-
-def _sums(target: Target, writers: Writers, step: str, content: ModelSnapshot) -> items.Sums:
-    """Write the first process's part; return the checksums of all processes' chunks."""
-    reports = writers.collect({"sums": items.write_shards(step, content, writers.index)})
-    for index, report in enumerate(reports):
-        if "error" in report:
-            raise CheckpointWriteError(
-                f"could not write checkpoint {target.path!r}: process {index} could not write its "
-                f"part: {report['error']}"
-            )
-    return items.joined([report["sums"] for report in reports])
+    writers.hear_first(END, {})
 
 
 def _write_part(target: Target, content: ModelSnapshot) -> None:
     writers = target.writers
-    begin = writers.hear_first()
-    if "error" not in begin:
-        writers.collect(_report(begin["step"], content, writers.index))
-        begin = writers.hear_first()
-    if "error" in begin:
-        raise CheckpointWriteError(begin["error"])
+    told = writers.hear_first(BEGIN)
+    if "error" not in told:
+        writers.collect(PARTS, _part(told["step"], content, writers))
+        told = writers.hear_first(END)
+    if "error" in told:
+        raise CheckpointWriteError(told["error"])
 
 
-def _report(step: str, content: ModelSnapshot, index: int) -> dict[str, Any]:
+def _part(step: str, content: ModelSnapshot, writers: Writers) -> dict[str, Any]:
+    """Write the part of this process; return its checksums, or what went wrong."""
     try:
         if not os.path.isdir(step):
             raise FileNotFoundError(
                 f"it does not see {step!r}, where the first process writes; all processes need one "
                 "file system for a `.orbax` directory"
             )
-        return {"sums": items.write_shards(step, content, index)}
+        return {"sums": items.write_shards(step, content, writers.index)}
     except Exception as error:
+        if writers.count == 1:
+            raise
         return {"error": str(error) or type(error).__name__}
+
+
+def _joined(path: str, reports: list[dict[str, Any]]) -> items.Sums:
+    """Return the checksums of all processes.
+
+    Raises:
+        CheckpointWriteError: If one of them could not write its part.
+    """
+    for index, report in enumerate(reports):
+        if "error" in report:
+            raise CheckpointWriteError(
+                f"could not write checkpoint {path!r}: process {index} could not write its part: "
+                f"{report['error']}"
+            )
+    return items.joined([report["sums"] for report in reports])
