@@ -45,13 +45,9 @@ average_checkpoints <- function(paths, output, storage_options = NULL) {
   }
   files <- lapply(files, check_file, argument = "paths")
   output <- check_file(output, "output")
-  check_storage_options(storage_options)
-  finish_writing()
-  info <- with_python_conditions(core("average", convert = FALSE)$average_checkpoints(
-    files, output,
-    storage_options = as_dict(storage_options)
+  invisible(single_checkpoint(
+    call_on_files("average_checkpoints", files, output, storage_options = storage_options)
   ))
-  invisible(single_checkpoint(info))
 }
 
 #' @rdname average_checkpoints
@@ -61,12 +57,7 @@ compare_checkpoints <- function(a, b, storage_options = NULL) {
   check_present(missing(b), "b", "the path of a checkpoint")
   a <- check_file(a, "a")
   b <- check_file(b, "b")
-  check_storage_options(storage_options)
-  finish_writing()
-  arrays <- with_python_conditions(core("compare", convert = FALSE)$compare_checkpoints(
-    a, b,
-    storage_options = as_dict(storage_options)
-  ))
+  arrays <- call_on_files("compare_checkpoints", a, b, storage_options = storage_options)
   field <- reticulate::py_eval("lambda rows, name, of: [of(getattr(row, name)) for row in rows]")
   text <- reticulate::py_eval("lambda shape: ' x '.join(map(str, shape))", convert = FALSE)
   builtins <- reticulate::import_builtins(convert = FALSE)

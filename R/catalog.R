@@ -81,7 +81,6 @@
 #' @export
 list_checkpoints <- function(filepath, storage_options = NULL) {
   check_present(missing(filepath), "filepath", accepted_locations)
-  check_storage_options(storage_options)
   if (!is.character(filepath) || length(filepath) < 2L) {
     return(list_run(check_location(FALSE, filepath), storage_options))
   }
@@ -91,11 +90,9 @@ list_checkpoints <- function(filepath, storage_options = NULL) {
 }
 
 list_run <- function(location, storage_options, call = rlang::caller_env()) {
-  finish_writing()
-  new_checkpoint_list(with_python_conditions(
-    core(convert = FALSE)$list_checkpoints(location, storage_options = as_dict(storage_options)),
-    call = call
-  ))
+  new_checkpoint_list(
+    call_on_files("list_checkpoints", location, storage_options = storage_options, call = call)
+  )
 }
 
 # One list below the other, with the run of each row in a column in front.
@@ -126,10 +123,9 @@ run_names <- function(filepath, call = rlang::caller_env()) {
 #' @export
 latest_checkpoint <- function(filepath, storage_options = NULL) {
   path <- check_location(missing(filepath), filepath)
-  check_storage_options(storage_options)
-  finish_writing()
-  with_python_conditions(
-    core()$latest_checkpoint(path, storage_options = as_dict(storage_options))
+  call_on_files(
+    "latest_checkpoint", path,
+    storage_options = storage_options, convert = TRUE
   )$path
 }
 
@@ -137,18 +133,16 @@ latest_checkpoint <- function(filepath, storage_options = NULL) {
 #' @export
 best_checkpoint <- function(filepath, monitor = NULL, mode = NULL, storage_options = NULL) {
   path <- check_location(missing(filepath), filepath)
-  check_storage_options(storage_options)
   if (!is.null(monitor)) {
     monitor <- check_string(monitor, "monitor")
   }
   if (!is.null(mode)) {
     mode <- check_choice(mode, "mode", c("min", "max"))
   }
-  finish_writing()
-  with_python_conditions(core()$best_checkpoint(
-    path,
-    monitor = monitor, mode = mode, storage_options = as_dict(storage_options)
-  ))$path
+  call_on_files(
+    "best_checkpoint", path,
+    monitor = monitor, mode = mode, storage_options = storage_options, convert = TRUE
+  )$path
 }
 
 #' @rdname list_checkpoints
@@ -156,11 +150,9 @@ best_checkpoint <- function(filepath, monitor = NULL, mode = NULL, storage_optio
 verify_checkpoint <- function(path, storage_options = NULL) {
   check_present(missing(path), "path", "the path of a checkpoint")
   path <- check_file(path)
-  check_storage_options(storage_options)
-  finish_writing()
-  single_checkpoint(with_python_conditions(
-    core(convert = FALSE)$verify_checkpoint(path, storage_options = as_dict(storage_options))
-  ))
+  single_checkpoint(
+    call_on_files("verify_checkpoint", path, storage_options = storage_options)
+  )
 }
 
 accepted_locations <- "a directory, a template or a file, as a string or an fs::path"

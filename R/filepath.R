@@ -22,8 +22,6 @@ is_url <- function(path) grepl("^[A-Za-z][A-Za-z0-9+.:-]+://", path)
 # part of a name.
 escape_braces <- function(path) gsub("([{}])", "\\1\\1", path)
 
-unescape_braces <- function(path) gsub("([{}])\\1", "\\1", path)
-
 # Checks what can be checked without Python; the rest of the grammar of format
 # strings is Python's, which refuses what it cannot fill when the callback is made.
 check_filepath <- function(filepath, save_weights_only, resume, call = rlang::caller_env()) {
@@ -35,11 +33,7 @@ check_filepath <- function(filepath, save_weights_only, resume, call = rlang::ca
   }
   check_suffix(filepath, save_weights_only, resume, refuse)
   check_braces(filepath, call)
-  path <- absolute_path(filepath, template = TRUE)
-  if (!endsWith(path, ".orbax") && dir.exists(unescape_braces(path))) {
-    refuse("`filepath` is an existing directory.", "the path of a file, or a template of one")
-  }
-  path
+  absolute_path(filepath, template = TRUE)
 }
 
 check_suffix <- function(filepath, save_weights_only, resume, refuse) {

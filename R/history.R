@@ -19,10 +19,9 @@
 #' @export
 checkpoint_history <- function(filepath, storage_options = NULL) {
   path <- check_location(missing(filepath), filepath)
-  check_storage_options(storage_options)
-  finish_writing()
-  metrics <- with_python_conditions(
-    core("catalog")$checkpoint_history(path, storage_options = as_dict(storage_options))
+  metrics <- call_on_files(
+    "checkpoint_history", path,
+    storage_options = storage_options, module = "catalog", convert = TRUE
   )
   if (is.null(metrics)) {
     return(NULL)

@@ -3,22 +3,31 @@
 draw_with_base_graphics <- function(data) {
   points <- data$points
   best <- points[points$is_best, ]
-  subtitle <- paste(c(data$subtitle, data$caption), collapse = "\n")
-  lines <- length(strsplit(subtitle, "\n", fixed = TRUE)[[1L]])
+  inches <- device_size()
+  title <- wrapped(data$title, .8 * (inches[[1L]] - 1))
+  subtitle <- wrapped(paste(c(data$subtitle, data$caption), collapse = "\n"), inches[[1L]] - 1)
+  lines <- count_lines(subtitle)
   several <- nlevels(points$run) > 1L
   entries <- if (several) nlevels(points$run) else 2L + !is.null(data$paired)
-  kept <- graphics::par(las = 1L, bty = "l", mar = c(4 + entries, 4.5, lines + 2.5, 5.5))
+  margins <- c(4 + entries, 5, lines + count_lines(title) + 1.5, 5.5)
+  kept <- graphics::par(las = 1L, bty = "l", mar = margins)
   on.exit(graphics::par(kept))
   limits <- range(points$value, if (!is.null(data$paired)) points$paired, finite = TRUE)
   margin <- .08 * max(diff(limits), 1e-9)
   plot(points$at, points$value, type = "n", ylim = limits + c(-margin, margin),
-       xlab = "", ylab = data$metric, xaxt = "n")
+       xlab = "", ylab = "", xaxt = "n")
   graphics::axis(1L, at = whole_breaks(range(points$at)))
   graphics::title(xlab = data$axis, line = 2.5)
-  graphics::title(data$title, line = lines + .8, adj = 0)
+  if (count_lines(wrapped(data$metric, inches[[2L]] - 2)) == 1L) { # the title has it as well
+    graphics::title(ylab = data$metric, line = 3)
+  }
+  size <- if (inches[[1L]] < 4.5) .9 else 1.2
+  graphics::title(title, line = lines + .8, adj = 0, cex.main = size)
   graphics::mtext(subtitle, line = .4, adj = 0, col = "grey35", cex = .9)
   if (several) draw_base_runs(data, best) else draw_base_run(data, best)
 }
+
+count_lines <- function(text) length(strsplit(text, "\n", fixed = TRUE)[[1L]])
 
 draw_base_run <- function(data, best) {
   points <- data$points
@@ -30,7 +39,7 @@ draw_base_run <- function(data, best) {
   graphics::points(points$at, points$value, pch = 21L, cex = point_size(points) / 2.2,
                    col = plot_accent, bg = ifelse(points$was_best, plot_accent, "white"))
   if (nrow(best)) {
-    graphics::points(best$at, best$value, cex = 2.4, lwd = 2, col = plot_best)
+    graphics::points(best$at, best$value, cex = 2.4, lwd = 2, col = plot_best, xpd = NA)
     graphics::mtext(best_label(data, best), side = 4L, at = best$value, line = .5, col = plot_best,
                     font = 2L, cex = .85)
   }

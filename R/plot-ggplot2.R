@@ -55,9 +55,11 @@ base_plot <- function(data) {
   ggplot2::ggplot(data$points, ggplot2::aes(.data$at, .data$value)) +
     ggplot2::scale_x_continuous(breaks = whole_breaks) +
     ggplot2::labs(
-      title = data$title, subtitle = data$subtitle, caption = data$caption,
-      x = data$axis, y = data$metric
+      title = wrapped(data$title, .85 * device_size()[[1L]]),
+      subtitle = wrapped(data$subtitle), caption = data$caption,
+      x = data$axis, y = wrapped(data$metric, device_size()[[2L]] - 2)
     ) +
+    ggplot2::coord_cartesian(clip = "off") + # a ring at the border stays whole
     ggplot2::guides(
       fill = ggplot2::guide_legend(order = 1L), linetype = ggplot2::guide_legend(order = 2L)
     ) +

@@ -10,8 +10,17 @@ run_colours <- function(n) {
   if (n <= length(colours)) unname(colours[seq_len(n)]) else grDevices::hcl.colors(n, "Dark 3")
 }
 
-plot_theme <- function() {
-  ggplot2::theme_minimal(base_size = 12) +
+# Inches of the device that is open; ggplot2's own default where none is yet.
+device_size <- function() {
+  if (grDevices::dev.cur() > 1L) grDevices::dev.size() else c(7, 7)
+}
+
+# A narrow picture gets smaller letters, so that no text is cut; a low one has its
+# legend beside the panel, which keeps its height.
+plot_theme <- function(size = device_size()) {
+  narrow <- size[[1L]] < 4.5
+  low <- size[[2L]] < 3.4 && !narrow
+  ggplot2::theme_minimal(base_size = if (narrow) 8 else if (low) 10 else 12) +
     ggplot2::theme(
       plot.title = ggplot2::element_text(face = "bold"),
       plot.title.position = "plot",
@@ -20,8 +29,11 @@ plot_theme <- function() {
       panel.grid.minor = ggplot2::element_blank(),
       panel.grid.major.x = ggplot2::element_blank(),
       axis.title.y = ggplot2::element_text(margin = ggplot2::margin(r = 8)),
-      axis.text.y.right = ggplot2::element_text(colour = plot_best, face = "bold", hjust = 0),
-      legend.position = "bottom",
+      axis.text.y.right = ggplot2::element_text(
+        colour = plot_best, face = "bold", hjust = 0, margin = ggplot2::margin(l = 8)
+      ),
+      legend.position = if (low) "right" else "bottom",
+      legend.direction = if (low || narrow) "vertical" else "horizontal",
       legend.box = "vertical",
       legend.box.just = "left",
       legend.justification = "left",
@@ -29,6 +41,13 @@ plot_theme <- function() {
       legend.margin = ggplot2::margin(2, 0, 0, 0),
       plot.margin = ggplot2::margin(12, 16, 8, 12)
     )
+}
+
+# A long text in lines that fit so many inches; names have no blanks to break at.
+wrapped <- function(text, inches = device_size()[[1L]]) {
+  letters <- max(12, round(inches * (if (device_size()[[1L]] < 4.5) 14 else 9)))
+  lines <- strsplit(text, "\n", fixed = TRUE)[[1L]]
+  paste(gsub(sprintf("(.{%d})(?=.)", letters), "\\1\n", lines, perl = TRUE), collapse = "\n")
 }
 
 # Epochs come in whole numbers, so their axis does too.

@@ -33,6 +33,20 @@ core <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
   imported
 }
 
+# Calls a function of the Python half that reads or writes checkpoints, once the files
+# that are being written are complete.
+call_on_files <- function(fun, ..., storage_options, module = NULL, convert = FALSE,
+                          call = rlang::caller_env()) {
+  check_storage_options(storage_options, call)
+  finish_writing()
+  with_python_conditions(
+    core(module, convert = convert, call = call)[[fun]](
+      ..., storage_options = as_dict(storage_options)
+    ),
+    call = call
+  )
+}
+
 keras <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
   start_python(call)
   name <- paste(c("keras", module), collapse = ".")

@@ -48,13 +48,7 @@ restore_checkpoint <- function(model, path, storage_options = NULL) {
     abort_argument("model", model, "a Keras model")
   }
   path <- check_file(path)
-  check_storage_options(storage_options)
-  finish_writing()
-  info <- with_python_conditions(
-    core(convert = FALSE)$restore_checkpoint(
-      model, path,
-      storage_options = as_dict(storage_options)
-    )
-  )
-  invisible(single_checkpoint(info))
+  invisible(single_checkpoint(
+    call_on_files("restore_checkpoint", model, path, storage_options = storage_options)
+  ))
 }

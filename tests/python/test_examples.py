@@ -1,42 +1,131 @@
-"""The examples and the README's first use run as they are."""
+"""The examples in both languages, and every block of code in the README, run as they are."""
 
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from kerascheckpoint import list_checkpoints
+from support import servers
+
+pytestmark = [pytest.mark.any_backend, pytest.mark.slow]
+
 ROOT = pathlib.Path(__file__).parents[2]
+LIBRARY = ROOT / ".Rlibrary"
+README = (ROOT / "README.md").read_text()
+
+ENVIRONMENT = os.environ | {
+    "KERAS_BACKEND": "jax",  # starts fastest
+    "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+    "R_LIBS": os.pathsep.join(filter(None, [str(LIBRARY), os.environ.get("R_LIBS")])),
+    "RETICULATE_PYTHON": sys.executable,
+}
 
 
-def run(directory, *command):
+@pytest.fixture(params=["py", "R"])
+def language(request):
+    """Each language, where it can run: R needs the installed R package."""
+    if request.param == "R":
+        needs_r()
+    return request.param
+
+
+def needs_r():
+    """Skip where the R package is not installed, as under nox."""
+    if shutil.which("Rscript") is None or not (LIBRARY / "kerascheckpoint").is_dir():
+        pytest.skip("the R package is not installed in .Rlibrary")
+
+
+def run(directory, *command, **environment):
+    """Run a command in a directory; return what it printed."""
     done = subprocess.run(
-        [sys.executable, *command], cwd=directory, capture_output=True, text=True, timeout=240
+        command,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=ENVIRONMENT | environment,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-@pytest.mark.slow
-def test_the_best_model_can_be_loaded(tmp_path):
-    output = run(tmp_path, str(ROOT / "examples/best_model.py"), str(tmp_path / "run"))
+def example(directory, name, language, *arguments, **environment):
+    """Run one of the examples."""
+    program = {"py": sys.executable, "R": "Rscript"}[language]
+    script = str(ROOT / "examples" / f"{name}.{language}")
+    return run(directory, program, script, *map(str, arguments), **environment)
+
+
+def blocks(heading, kind):
+    """Return the blocks of code in a section of the README."""
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+    assert section is not None
+    return re.findall(rf"```{kind}\n(.*?)```", section.group(1), re.DOTALL)
+
+
+def test_the_best_model_can_be_loaded(tmp_path, language):
+    output = example(tmp_path, "best_model", language, tmp_path / "run")
     assert re.search(r"val_loss of the best model: \d", output)
     assert 3 <= len(os.listdir(tmp_path / "run")) <= 4
 
 
-@pytest.mark.slow
-def test_a_killed_script_resumes_exactly(tmp_path):
-    output = run(tmp_path, str(ROOT / "examples/resume_after_a_kill.py"), str(tmp_path / "run"))
-    assert "the first process ended with signal 9" in output
-    assert output.rstrip().endswith("equals the one of an uninterrupted run: True")
+def test_a_killed_script_resumes_exactly(tmp_path, language):
+    output = example(tmp_path, "resume_after_a_kill", language, tmp_path / "run")
+    signal = {"py": "signal 9", "R": "status 137"}[language]
+    assert f"the first process ended with {signal}" in output
+    assert re.search(r"equals the one of an uninterrupted run: (True|TRUE)\s*$", output)
 
 
-@pytest.mark.slow
-def test_the_first_use_of_the_readme(tmp_path):
-    text = (ROOT / "README.md").read_text()
-    code = re.search(r"## First use.*?```python\n(.*?)```", text, flags=re.DOTALL)
-    assert code is not None
-    assert run(tmp_path, "-c", code.group(1)).rstrip().endswith(".keras")
+def test_of_several_processes_the_first_writes(tmp_path, language):
+    output = example(tmp_path, "several_hosts", language, tmp_path / "run")
+    lines = sorted(line.strip() for line in output.splitlines() if line.startswith("process"))
+    assert lines == [f"process 0 wrote {tmp_path}/run/03.keras", "process 1 wrote None"]
+    assert [info.epoch for info in list_checkpoints(tmp_path / "run")] == [2, 3]
+
+
+def test_a_bucket_keeps_a_run_that_both_languages_continue(tmp_path):
+    """What Python began, R goes on with; and the README's lines for S3 run."""
+    (tmp_path / "server").mkdir()
+    with servers.running(servers.S3Server(tmp_path / "server")) as server:
+        options = server.options()
+        access = {
+            "S3_ENDPOINT_URL": options["endpoint_url"],
+            "AWS_ACCESS_KEY_ID": options["key"],
+            "AWS_SECRET_ACCESS_KEY": options["secret"],
+        }
+        output = example(tmp_path, "s3", "py", "s3://bucket/run", 2, **access)
+        assert "this history has 2 epochs" in output
+        assert "the model is that of s3://bucket/run/0" in output
+
+        code = blocks("First use", "python") + blocks("On S3, GCS, sftp", "python")
+        text = "\n".join(code).replace("http://127.0.0.1:8333", options["endpoint_url"])
+        run(tmp_path, sys.executable, "-c", text)
+        assert list_checkpoints("s3://bucket/model", storage_options=options)[-1].epoch == 10
+
+        needs_r()
+        output = example(tmp_path, "s3", "R", "s3://bucket/run", 3, **access)
+        assert "this history has 3 epochs" in output
+        assert "the model is that of s3://bucket/run/0" in output
+
+
+def test_the_first_use_of_the_readme_and_its_commands(tmp_path):
+    (code,) = blocks("First use", "python")
+    assert run(tmp_path, sys.executable, "-c", code).rstrip().endswith(".keras")
     assert 3 <= len(os.listdir(tmp_path / "run")) <= 4
+    (commands,) = blocks("First use", "sh")
+    output = run(tmp_path, "sh", "-ec", commands)
+    assert "is whole" in output
+    assert (tmp_path / "mean.keras").exists()
+    assert (tmp_path / "run.png").exists()
+
+
+def test_the_first_use_of_the_readme_in_r(tmp_path):
+    needs_r()
+    (code,) = blocks("First use", "r")
+    run(tmp_path, "Rscript", "-e", code)
+    assert list_checkpoints(tmp_path / "run-r").best is not None

@@ -48,11 +48,13 @@ test_that("a URL stays as it is, and an Orbax directory may hold either", {
   }
 })
 
-test_that("an existing directory is found whatever its name", {
+test_that("an existing directory is refused when the callback is made, whatever its name", {
+  skip_without_keras()
   withr::local_dir(local_directory())
   dir.create("{a}.keras")
-  expect_error(check_filepath("{{a}}.keras", FALSE, FALSE), "existing directory",
-               class = "kerascheckpoint_argument_error")
+  caught <- expect_error(callback_model_checkpoint("{{a}}.keras"), "directory",
+                         class = "kerascheckpoint_argument_error")
+  expect_identical(caught$argument, "filepath")
 })
 
 test_that("an fs::path is a path", {
