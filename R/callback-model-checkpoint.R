@@ -234,7 +234,7 @@ new_model_checkpoint <- function(arguments, call = rlang::caller_env()) {
   keras(call = call)
   callback <- with_python_conditions(
     do.call(package$ModelCheckpoint, arguments),
-    refusals = c("ValueError", "TypeError"),
+    refusals = c("ValueError", "TypeError", "IsADirectoryError", "NotADirectoryError"),
     call = call
   )
   if (arguments$save_on_background) {

@@ -71,7 +71,7 @@ with_python_conditions <- function(code, refusals = character(), only = NULL,
       class = c(
         if (refused) "kerascheckpoint_argument_error", python_condition_class(exception$type)
       ),
-      argument = if (refused) argument_in(exception$text),
+      argument = if (refused) argument_in(exception),
       parent = if (is.null(cause)) parent_condition(exception) else cause,
       call = call
     )
@@ -79,8 +79,11 @@ with_python_conditions <- function(code, refusals = character(), only = NULL,
 }
 
 # Python's messages name the argument first; NULL where they name none.
-argument_in <- function(text) {
-  named <- regmatches(text, regexpr("[a-z]+(_[a-z]+)*", text))
+argument_in <- function(exception) {
+  if (exception$type %in% c("IsADirectoryError", "NotADirectoryError")) {
+    return("filepath")
+  }
+  named <- regmatches(exception$text, regexpr("[a-z]+(_[a-z]+)*", exception$text))
   if (length(named) && named %in% names(formals(callback_model_checkpoint))) named
 }
 
@@ -130,5 +133,6 @@ parent_condition <- function(exception) {
 # CheckpointNotFoundError becomes kerascheckpoint_not_found_error.
 python_condition_class <- function(type) {
   name <- sub("^Checkpoint(?=.+Error$)", "", type, perl = TRUE)
-  paste0("kerascheckpoint_", tolower(gsub("([a-z0-9])([A-Z])", "\\1_\\2", name)))
+  words <- gsub("([a-z0-9])([A-Z])", "\\1_\\2", gsub("([A-Z])([A-Z][a-z])", "\\1_\\2", name))
+  paste0("kerascheckpoint_", tolower(words))
 }

@@ -75,12 +75,48 @@ test_that("a template that Python cannot fill is an error in its words", {
                class = "kerascheckpoint_value_error")
 })
 
-test_that("nothing there is no error", {
+test_that("nothing there is no error, and it is said what is missing", {
   skip_without_keras()
   nowhere <- file.path(local_directory(), "nowhere")
-  expect_identical(nrow(list_checkpoints(nowhere)), 0L)
-  expect_null(latest_checkpoint(nowhere))
-  expect_null(best_checkpoint(nowhere))
+  for (look in list(list_checkpoints, latest_checkpoint, best_checkpoint)) {
+    expect_warning(found <- look(nowhere), "there is no file or directory",
+                   class = "kerascheckpoint_warning")
+    expect_length(found$path, 0L)
+  }
+})
+
+test_that("a metric that no file has is named with those there are", {
+  skip_without_keras()
+  run <- trained_run()
+  expect_warning(best <- best_checkpoint(run$directory, "typo"), "'typo'.*'val_loss'",
+                 class = "kerascheckpoint_warning")
+  expect_null(best)
+})
+
+test_that("an Orbax directory is a checkpoint, in R too", {
+  skip_without_keras()
+  skip_if_not(reticulate::py_module_available("orbax.checkpoint"), "orbax")
+  directory <- local_directory()
+  saving <- callback_model_checkpoint(file.path(directory, "{epoch}.orbax"))
+  model <- new_model()
+  train(model, saving)
+  expect_identical(list_checkpoints(directory)$epoch, 1:2)
+  best <- best_checkpoint(directory)
+  expect_match(best, "[.]orbax$")
+  expect_identical(verify_checkpoint(best)$path, best)
+  expect_identical(restore_checkpoint(model, best)$path, best)
+})
+
+test_that("a run in a place that only fsspec reaches is read, verified and restored", {
+  skip_without_keras()
+  url <- paste0("memory://", basename(local_directory()), Sys.getpid(), "/run")
+  model <- new_model()
+  train(model, callback_model_checkpoint(paste0(url, "/{epoch}.keras"), keep_last = 1))
+  files <- list_checkpoints(url)
+  expect_identical(files$path, paste0(url, "/2.keras"))
+  expect_identical(verify_checkpoint(files$path)$epoch, 2L)
+  expect_identical(restore_checkpoint(model, latest_checkpoint(url))$epoch, 2L)
+  expect_length(checkpoint_history(url)$metrics$loss, 2L)
 })
 
 # The stored arrays of so small a model lie around the middle of its file.

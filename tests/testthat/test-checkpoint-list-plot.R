@@ -128,3 +128,17 @@ test_that("ggplot2 draws it, and base graphics without ggplot2", {
   expect_silent(print(plot(two)))
   expect_s3_class(ggplot2::autoplot(plotted_list(), metric = "loss"), "ggplot")
 })
+
+test_that("no text is cut in a narrow picture, and a low one keeps its panel", {
+  expect_identical(plot_theme(c(7, 7))$legend.position, "bottom")
+  expect_identical(plot_theme(c(10, 2.5))$legend.position, "right")
+  expect_identical(plot_theme(c(2.5, 4))$legend.direction, "vertical")
+  path <- withr::local_tempfile(fileext = ".png")
+  grDevices::png(path, 3, 3, units = "in", res = 70)
+  withr::defer(grDevices::dev.off())
+  name <- strrep("long_", 30)
+  lines <- strsplit(wrapped(paste0(name, "\nshort")), "\n")[[1L]]
+  expect_true(all(nchar(lines) <= 42))
+  expect_identical(paste(utils::head(lines, -1L), collapse = ""), name)
+  expect_identical(utils::tail(lines, 1L), "short")
+})

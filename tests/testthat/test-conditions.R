@@ -7,6 +7,8 @@ test_that("Python's error names become condition classes", {
                    "kerascheckpoint_corrupt_error")
   expect_identical(python_condition_class("CheckpointError"), "kerascheckpoint_checkpoint_error")
   expect_identical(python_condition_class("ValueError"), "kerascheckpoint_value_error")
+  expect_identical(python_condition_class("IsADirectoryError"),
+                   "kerascheckpoint_is_a_directory_error")
 })
 
 test_that("a Python error arrives with its class, its text and itself as parent", {
