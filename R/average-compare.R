@@ -1,16 +1,17 @@
 #' Average and compare checkpoints
 #'
-#' `average_checkpoints()` writes a new checkpoint with the mean of the weights of several
-#' ones of one model, which often does better than each of them ("model soup").
-#' `compare_checkpoints()` tells array by array how two checkpoints differ. Both read one
-#' array at a time and start neither Keras nor a backend.
+#' `average_checkpoints()` writes a new checkpoint whose weights are the mean of those of
+#' several checkpoints of one model. Such an average ("model soup") often does better than
+#' each of its sources. `compare_checkpoints()` reports, array by array, how two checkpoints
+#' differ. Both read one array at a time and start neither Keras nor a backend.
 #'
-#' Whole numbers, flags and seeds of the average come from the newest file. Moving
+#' The new file takes whole numbers, flags and seeds from the newest source. Moving
 #' statistics, such as those of a batch normalization, are averaged too: they are the mean
-#' of what each model has seen, not what the averaged model would see. The optimizer's
-#' state is left out, with a warning.
+#' of what each model has seen, not what the averaged model would see. If they matter, let
+#' the averaged model see some data. The optimizer's state is left out, with a warning. The
+#' record of the new file names its sources.
 #'
-#' @param paths A character vector of two or more files, or a `checkpoint_list`, such as
+#' @param paths A character vector of files, or a `checkpoint_list`, such as
 #'   `tail(list_checkpoints("run"), 3)`.
 #' @param output A string, [fs::path()] or URL: the file to write, with the same suffix.
 #' @param a,b A string, [fs::path()] or URL: the two checkpoints.

@@ -28,7 +28,7 @@
 #'
 #' @param filepath A string, [fs::path()] or URL: where to save. It ends in `".keras"` for
 #'   whole models (the legacy `".h5"` is possible too). With `save_weights_only = TRUE` it
-#'   ends in `".weights.h5"`. A path that ends in `".orbax"` is a directory in Orbax'
+#'   ends in `".weights.h5"`. A path that ends in `".orbax"` is a directory in Orbax's
 #'   format, for models that are spread over several machines.
 #'
 #'   Each save fills in the placeholders in braces: `{epoch}` (counted from 1), `{batch}`
@@ -115,9 +115,10 @@
 #'
 #' @returns A callback for the `callbacks` of `fit()`: a Python object of class
 #'   `kerascheckpoint.callback.ModelCheckpoint`. Besides its arguments it has `$best` (the
-#'   best value so far, or `NULL`), `$best_filepath` and `$last_filepath` (or `NULL`), and
-#'   `$wait()`, which returns when every accepted file is safely on disk and raises what
-#'   went wrong in the background.
+#'   best value so far, or `NULL`), `$best_filepath` and `$last_filepath` (or `NULL`),
+#'   `$interrupted` (whether a signal ended the last `fit()`), and `$wait()`, which returns
+#'   when every accepted file is safely on disk and raises what went wrong in the
+#'   background.
 #'
 #' @section Errors:
 #' A refused argument is a `kerascheckpoint_argument_error` that names the argument, what

@@ -5,7 +5,9 @@
 #'
 #' If the package keras3 is installed, these functions *are* keras3's functions: the very
 #' same objects, described in keras3's manual. You can attach both packages in either
-#' order; the only name that they share otherwise is [callback_model_checkpoint()]. Without
+#' order; the only name that they share otherwise is [callback_model_checkpoint()].
+#' keras3's `load_model()` reads local files only; for a URL, build the model and use
+#' [restore_checkpoint()]. Without
 #' keras3, this package supplies the functions with keras3's argument names, for the cases
 #' below. They do not replace keras3: for other layers, metrics or optimizers use keras3,
 #' or Keras itself through `reticulate::import("keras")`. Such models work with [fit()] and

@@ -34,7 +34,7 @@ plot_theme <- function(size = device_size()) {
       ),
       legend.position = if (low) "right" else "bottom",
       legend.direction = if (low || narrow) "vertical" else "horizontal",
-      legend.box = "vertical",
+      legend.box = if (low || size[[1L]] < 5.5) "vertical" else "horizontal",
       legend.box.just = "left",
       legend.justification = "left",
       legend.spacing.y = ggplot2::unit(0, "pt"),
