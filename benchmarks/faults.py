@@ -1,6 +1,6 @@
 """Break saves in every way the tests know, many times over, and count what was lost.
 
-Usage: python benchmarks/faults.py [--kills N] [--seed S]
+Usage: python benchmarks/faults.py [--kills N] [--seed S] [FAULT ...]
 
 Each fault is tried up to N times on each format; faults that go by a save's steps end when every
 step had its turn. After each try the file that stood there before, or the new one, must be whole,
@@ -38,13 +38,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=300, metavar="N", help="tries of each fault")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="chooses the moments")
+    parser.add_argument(
+        "faults",
+        metavar="FAULT",
+        nargs="*",
+        help=f"which ones (default: all): {', '.join(faults.FAULTS)}",
+    )
     options = parser.parse_args()
+    unknown = [name for name in options.faults if name not in faults.FAULTS]
+    if unknown:
+        parser.error(f"there is no fault {unknown[0]!r}; there are: {', '.join(faults.FAULTS)}")
+    chosen = options.faults or list(faults.FAULTS)
     table = Table("fault", "format", box=None, header_style="bold", pad_edge=False)
     for heading in ("attempts", "survived", "lost"):
         table.add_column(heading, justify="right")
     console, lost = Console(), []
     with tempfile.TemporaryDirectory() as directory, console.status("") as status:
-        for fault, kind in ((f, k) for f in faults.FAULTS for k in small_files.SUFFIXES):
+        for fault, kind in ((f, k) for f in chosen for k in small_files.SUFFIXES):
             status.update(f"{fault} {kind}")
             outcome = _run_and_report(fault, kind, directory, options)
             attempts, losses = outcome.attempts, len(outcome.lost)

@@ -12,6 +12,8 @@ import secrets
 import shutil
 import time
 
+from . import durable
+
 try:
     import fcntl
 except ImportError:  # Windows: no locks, leftovers are told by their age alone
@@ -93,7 +95,9 @@ def delete(path: str) -> None:
         os.unlink(path)
         return
     hidden = temporary_path(*os.path.split(path)) + ".deleted"
-    os.rename(path, hidden)
+    with durable.open_directory(os.path.dirname(path)) as parent:
+        os.rename(path, hidden)
+        durable.flush_directory(parent)  # else a power failure may bring back a half of it
     shutil.rmtree(hidden)
 
 

@@ -30,6 +30,7 @@ TRIES = {
     "disk_full": 15,
     "read_only": 3,
     "no_permission": 3,
+    "power_failure": 25,
 }
 
 

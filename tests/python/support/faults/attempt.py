@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from support.faults import cleaner, killed, neighbours, refused
+from support.faults import cleaner, killed, neighbours, power_failure, refused
 from support.faults.outcome import Outcome
 from support.faults.sample import Sample
 
@@ -27,6 +27,7 @@ FAULTS: dict[str, Callable[[Sample, str, int, int], Outcome]] = {
         neighbours.another_run_begins,
         neighbours.another_thread_begins,
         cleaner.cleaners_race,
+        power_failure.power_failure,
     )
 }
 MOUNTING = ("disk_full", "read_only")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kerascheckpoint import errors, verify
+from kerascheckpoint.file_kind import suffix_of
 from kerascheckpoint.formats.keras_file import writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from support import small_files
@@ -32,10 +33,18 @@ class Sample:
                 }
         self.archiver = KerasFileWriter()
 
+    @property
+    def suffix(self) -> str:
+        """What the names of its files end in."""
+        return suffix_of(self.name)
+
     def save(self, directory: str, version: int) -> None:
         """Save a version in `directory`, under the sample's own name."""
+        self.save_at(os.path.join(directory, self.name), version)
+
+    def save_at(self, path: str, version: int) -> None:
+        """Save a version at `path`."""
         arrays = {name: np.full_like(array, version) for name, array in self.arrays.items()}
-        path = os.path.join(directory, self.name)
         small_files.write(
             path, arrays, archiver=self.archiver, fields={"step": version}, **self.more
         )
