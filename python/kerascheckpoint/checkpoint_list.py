@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex, overload
 
 from .checkpoint_info import CheckpointInfo
 from .policies.monitor import Direction, direction_of_name, is_improvement
@@ -13,6 +13,16 @@ _COLUMNS = ("epoch", "batch", "step", "best", "reason", "saved_at", "size", "pat
 
 class CheckpointList(list[CheckpointInfo]):
     """A list of checkpoints, oldest first, that notebooks show as a table."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> CheckpointInfo: ...
+    @overload
+    def __getitem__(self, index: slice) -> "CheckpointList": ...
+    def __getitem__(self, index: "SupportsIndex | slice") -> "CheckpointInfo | CheckpointList":
+        """Return one of them, or a part of the list as such a list."""
+        if isinstance(index, slice):
+            return CheckpointList(super().__getitem__(index))
+        return super().__getitem__(index)
 
     @property
     def best(self) -> CheckpointInfo | None:

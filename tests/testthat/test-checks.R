@@ -96,9 +96,19 @@ test_that("the text says what was given and what is accepted", {
 })
 
 test_that("an existing directory is no place for a file", {
+  skip_without_keras()
   directory <- local_directory("run.keras")
-  expect_error(callback_model_checkpoint(directory), "existing directory",
-               class = "kerascheckpoint_argument_error")
+  caught <- expect_error(callback_model_checkpoint(directory), "existing directory",
+                         class = "kerascheckpoint_argument_error")
+  expect_identical(caught$argument, "filepath")
+})
+
+test_that("a file is no place for a directory", {
+  skip_without_keras()
+  file <- withr::local_tempfile(lines = "")
+  caught <- expect_error(callback_model_checkpoint(file.path(file, "run", "{epoch}.keras")),
+                         basename(file), class = "kerascheckpoint_argument_error")
+  expect_identical(caught$argument, "filepath")
 })
 
 test_that("whole numbers of either type are integers", {

@@ -77,6 +77,7 @@ class Settings:
                 `storage_options` is given for a local path.
             ImportError: If the package that serves the URL is missing.
             IsADirectoryError: If `filepath` is a directory.
+            NotADirectoryError: If a part of its directory is a file.
         """
         check_suffix(self.template, self.save_weights_only)
         path = self.template.only_path or ""
@@ -85,6 +86,8 @@ class Settings:
                 "Please specify a non-directory filepath for ModelCheckpoint. Filepath used is an "
                 f"existing directory: {self.filepath}"
             )
+        if self.storage.is_local:
+            _check_is_no_file(self.template.directory)
         if self.resume and self.template.is_legacy:
             raise ValueError(
                 "resume=True needs files with a record, which the legacy `.h5` does not have: end "
@@ -200,3 +203,11 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "storage_options": arguments.mapping,
     "after_save": arguments.function,
 }
+
+
+def _check_is_no_file(directory: str) -> None:
+    """Raise if a directory cannot be made because a file stands there or above it."""
+    while not os.path.lexists(directory) and directory != os.path.dirname(directory):
+        directory = os.path.dirname(directory)
+    if os.path.exists(directory) and not os.path.isdir(directory):
+        raise NotADirectoryError(f"filepath must lie in a directory, but {directory!r} is a file.")

@@ -75,14 +75,22 @@ def test_an_existing_directory_is_refused_at_construction(tmp_path):
         ModelCheckpoint(tmp_path / "m.keras")
 
 
+@pytest.mark.parametrize("below", ["m.keras", "a/{epoch}/m.keras"])
+def test_a_file_where_a_directory_should_be_is_refused_at_construction(tmp_path, below):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match="filepath must lie in a directory"):
+        ModelCheckpoint(tmp_path / "file" / below)
+
+
 def test_a_directory_that_cannot_be_written_is_an_error_before_the_first_batch(
     tmp_path, shared_model
 ):
-    (tmp_path / "file").write_text("in the way")
+    checkpoint = ModelCheckpoint(tmp_path / "file" / "m.keras")
+    (tmp_path / "file").write_text("in the way")  # since then
     trained = []
     begin = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_: trained.append(1))
     with pytest.raises(CheckpointWriteError, match=r"could not write.*m\.keras"):
-        train(shared_model, ModelCheckpoint(tmp_path / "file" / "m.keras"), begin)
+        train(shared_model, checkpoint, begin)
     assert not trained
 
 
