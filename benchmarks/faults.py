@@ -3,9 +3,10 @@
 Usage: python benchmarks/faults.py [--kills N] [--seed S] [FAULT ...]
 
 Each fault is tried up to N times on each format; faults that go by a save's steps end when every
-step had its turn. After each try the file that stood there before, or the new one, must be whole,
-no reader may take a temporary file for a checkpoint, and the next run must clear it away. The exit
-status is 1 if anything was lost.
+step had its turn, and power failures when every state that a disk may hold then had its turn.
+After each try the file that stood there before, or the new one, must be whole, no reader may take
+a temporary file for a checkpoint, and the next run must clear it away. The exit status is 1 if
+anything was lost.
 """
 
 import argparse
@@ -78,7 +79,8 @@ def _run_and_report(
     if not os.path.exists(sample):
         small_files.write(sample, ARRAYS)
     with tempfile.TemporaryDirectory(dir=directory) as place:
-        return faults.attempt(fault, sample, place, options.kills, options.seed)
+        tries = sys.maxsize if fault == "power_failure" else options.kills  # each of its states
+        return faults.attempt(fault, sample, place, tries, options.seed)
 
 
 if __name__ == "__main__":

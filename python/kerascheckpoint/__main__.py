@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,6 +32,7 @@ def _run(options: argparse.Namespace) -> int:
     notify.set_warning_handler(lambda text: say(f"warning: {text}"))
     command: Callable[[argparse.Namespace], int] = options.command
     try:
+        commands.check(options)
         status = command(options)
     except BrokenPipeError:
         raise
@@ -93,7 +95,38 @@ def _parser() -> argparse.ArgumentParser:
 def _add(verbs: Any, name: str, text: str, command: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
     parser.set_defaults(command=command)
+    parser.add_argument(
+        "--storage-options",
+        metavar="OPTION",
+        type=_storage_options,
+        action=_Merge,
+        help="what fsspec needs to reach a URL, as JSON or KEY=VALUE, which may be repeated",
+    )
     return parser
+
+
+class _Merge(argparse.Action):
+    """Puts the objects of a repeated option together."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, (getattr(namespace, self.dest) or {}) | values)
+
+
+def _storage_options(text: str) -> dict[str, Any]:
+    """Parse `{"key": ...}`, or `KEY=VALUE` with a value that is JSON or else a text."""
+    key, sign, value = text.partition("=")
+    if text.lstrip().startswith("{"):
+        try:
+            found: dict[str, Any] = json.loads(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"is no JSON object: {error}") from None
+        return found
+    if not (key and sign):
+        raise argparse.ArgumentTypeError(f"must be JSON or KEY=VALUE, not {text!r}")
+    try:
+        return {key: json.loads(value)}
+    except ValueError:
+        return {key: value}
 
 
 def _count(text: str) -> int:

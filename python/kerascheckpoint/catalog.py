@@ -57,14 +57,18 @@ def list_checkpoints(
     return _read_all(paths, storage)
 
 
-def paths_at(filepath: "str | os.PathLike[str]") -> list[str]:
+def paths_at(
+    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
+) -> list[str]:
     """Return the files at a path that could be checkpoints, as `list_checkpoints` finds them."""
-    return _paths(filepath, _place_of(filepath, None))
+    return _paths(filepath, _place_of(filepath, storage_options))
 
 
-def is_place_of_several(filepath: "str | os.PathLike[str]") -> bool:
+def is_place_of_several(
+    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
+) -> bool:
     """Tell whether a path is a directory or a template, where there may be several checkpoints."""
-    storage = _place_of(filepath, None)
+    storage = _place_of(filepath, storage_options)
     text = location.absolute(filepath)
     return storage.is_directory(text) or bool(FileTemplate.parse(filepath).names)
 

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from . import average, catalog, checkpoint_info, compare, location, tables
@@ -24,9 +24,31 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
+def check(options: argparse.Namespace) -> None:
+    """Refuse storage options that no path can use.
+
+    Raises:
+        ValueError: If there is no URL among the paths.
+    """
+    given = vars(options)
+    paths = [given.get(name) for name in ("path", "other", "output")] + given.get("paths", [])
+    if options.storage_options and not any(path and location.is_url(path) for path in paths):
+        raise ValueError("--storage-options are for URLs such as s3://bucket/run")
+
+
+def reach(options: argparse.Namespace, path: str) -> dict[str, Any] | None:
+    """Return what fsspec needs to reach a path: nothing for a local one."""
+    given: dict[str, Any] | None = options.storage_options
+    return given if location.is_url(path) else None
+
+
+def _list(options: argparse.Namespace, path: str) -> list[CheckpointInfo]:
+    return catalog.list_checkpoints(path, reach(options, path))
+
+
 def list_(options: argparse.Namespace) -> int:
     """Print a table of checkpoints."""
-    infos: list[CheckpointInfo] = catalog.list_checkpoints(options.path)
+    infos = _list(options, options.path)
     known = tables.columns_of(infos)
     columns = options.columns.split(",") if options.columns else None
     for name in [*(columns or []), *filter(None, [options.sort])]:
@@ -39,13 +61,14 @@ def list_(options: argparse.Namespace) -> int:
 
 def latest(options: argparse.Namespace) -> int:
     """Print the path of the newest checkpoint."""
-    info = catalog.latest_checkpoint(options.path)
+    info = catalog.latest_checkpoint(options.path, reach(options, options.path))
     return _show(options, [info] if info else [], lambda: print(info and info.path))
 
 
 def best(options: argparse.Namespace) -> int:
     """Print the path of the best checkpoint."""
-    info = catalog.best_checkpoint(options.path, options.monitor, options.mode)
+    given = reach(options, options.path)
+    info = catalog.best_checkpoint(options.path, options.monitor, options.mode, given)
     return _show(options, [info] if info else [], lambda: print(info and info.path))
 
 
@@ -67,9 +90,9 @@ def _say_nothing_found(path: str) -> None:
 
 def verify_(options: argparse.Namespace) -> int:
     """Verify each file, and go on after a damaged one."""
-    paths = _files_of(options.paths)
+    paths = _files_of(options)
     found: list[CheckpointInfo | tuple[str, str]] = []
-    with reading_many(), VerifyBar(paths) as bar:
+    with reading_many(), VerifyBar(paths, lambda path: reach(options, path)) as bar:
         for path in paths:
             try:
                 info = bar.verify(path)
@@ -94,14 +117,14 @@ def _verified_as_json(found: "CheckpointInfo | tuple[str, str]") -> dict[str, An
     return {"path": found[0], "error": found[1]}
 
 
-def _files_of(paths: Sequence[str]) -> list[str]:
+def _files_of(options: argparse.Namespace) -> list[str]:
     """Return the files that are meant: a directory or a template means all of its own."""
     found: list[str] = []
-    for path in paths:
-        files = catalog.paths_at(path)
+    for path in options.paths:
+        files = catalog.paths_at(path, reach(options, path))
         if files:
             found += files
-        elif catalog.is_place_of_several(path):
+        elif catalog.is_place_of_several(path, reach(options, path)):
             _say_nothing_found(path)
         else:
             found.append(location.absolute(path))  # verifying it says what is wrong
@@ -110,7 +133,7 @@ def _files_of(paths: Sequence[str]) -> list[str]:
 
 def average_(options: argparse.Namespace) -> int:
     """Write the mean of the checkpoints chosen."""
-    infos = [info for path in options.paths for info in catalog.list_checkpoints(path)]
+    infos = [info for path in options.paths for info in _list(options, path)]
     infos.sort(key=lambda info: info.age_key)
     if options.last:
         infos = infos[-options.last :]
@@ -119,7 +142,8 @@ def average_(options: argparse.Namespace) -> int:
     if not infos:
         _say_nothing_found(options.paths[0])
         return NOTHING
-    print(average.average_checkpoints(infos, options.output).path)
+    mean = average.average_checkpoints(infos, options.output, options.storage_options)
+    print(mean.path)
     return DONE
 
 
@@ -138,7 +162,7 @@ def _best_of(infos: list[CheckpointInfo], options: argparse.Namespace) -> list[C
 
 def compare_(options: argparse.Namespace) -> int:
     """Print how the arrays of two checkpoints differ."""
-    found = compare.compare_checkpoints(options.path, options.other)
+    found = compare.compare_checkpoints(options.path, options.other, options.storage_options)
     if options.json:
         print(json.dumps([_as_json(difference) for difference in found], indent=2))
     else:
@@ -155,7 +179,7 @@ def _as_json(difference: compare.ArrayDifference) -> dict[str, Any]:
 
 def plot_(options: argparse.Namespace) -> int:
     """Draw a metric of one or more runs."""
-    runs = {path: catalog.list_checkpoints(path) for path in options.paths}
+    runs = {path: _list(options, path) for path in options.paths}
     for path in [path for path, infos in runs.items() if not infos]:
         _say_nothing_found(path)
         del runs[path]

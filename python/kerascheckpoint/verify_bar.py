@@ -28,8 +28,19 @@ class VerifyBar:
     The bar stands on the standard error of a terminal, from 1 GB on.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        self._sizes = {path: _size(path) for path in paths}
+    def __init__(
+        self, paths: Sequence[str], options: Callable[[str], dict[str, Any] | None]
+    ) -> None:
+        """Make it.
+
+        Args:
+            paths: What will be verified.
+            options: Returns what fsspec needs to reach a path, if it is a URL.
+        """
+        self._storages = {
+            path: storage_for(location.absolute(path), options(path)) for path in paths
+        }
+        self._sizes = {path: _size(path, storage) for path, storage in self._storages.items()}
         self._bar = Progress(
             *(BarColumn(), DownloadColumn(), TimeRemainingColumn()),
             console=Console(stderr=True),
@@ -56,7 +67,7 @@ class VerifyBar:
         Raises:
             CheckpointError: If it is missing or damaged.
         """
-        storage = cast(Storage, _CountingStorage(storage_for(location.absolute(path)), self._show))
+        storage = cast(Storage, _CountingStorage(self._storages[path], self._show))
         try:
             with open_checkpoint(location.absolute(path), storage) as checkpoint:
                 for remark in verify_open(checkpoint):
@@ -70,9 +81,9 @@ class VerifyBar:
         self._bar.update(self._task, completed=self._done + count)
 
 
-def _size(path: str) -> int:
+def _size(path: str, storage: Storage) -> int:
     with contextlib.suppress(CheckpointError, OSError):
-        return storage_for(location.absolute(path)).status(location.absolute(path)).size
+        return storage.status(location.absolute(path)).size
     return 0  # verifying it will say what is wrong
 
 
@@ -114,6 +125,11 @@ class _CountingFile(io.RawIOBase):
 
     def fileno(self) -> int:
         return self._file.fileno()
+
+    @property
+    def modified(self) -> float | None:
+        """When a remote file was written last, in seconds since 1970."""
+        return getattr(self._file, "modified", None)
 
     def close(self) -> None:
         self._file.close()

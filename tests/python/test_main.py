@@ -249,7 +249,7 @@ def test_many_gigabytes_are_verified_behind_a_bar(run, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     path = str(run / "1.keras")
     size = os.path.getsize(path)
-    with verify_bar.VerifyBar([path, str(run / "2.keras")]) as bar:
+    with verify_bar.VerifyBar([path, str(run / "2.keras")], lambda path: None) as bar:
         (task,) = bar._bar.tasks
         seen = []
         show = bar._show
