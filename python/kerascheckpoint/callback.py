@@ -123,6 +123,7 @@ class ModelCheckpoint(BatchEvents):
         after_save: Callable[[CheckpointInfo], object] | None = None,
     ) -> None:
         given = {name: value for name, value in locals().items() if name in Settings.names()}
+        of_subclass = frozenset(vars(self))
         keras.callbacks.Callback.__init__(self)  # Keras' ModelCheckpoint checks by other rules
         self.params: dict[str, Any] | None = None  # Keras before 3.6 leaves it out until fit()
         self._settings = Settings.of(**given)
@@ -134,6 +135,7 @@ class ModelCheckpoint(BatchEvents):
         self._best_tracker = self._settings.new_best_tracker()
         self._start_hooks()
         self._begin_run()
+        self._own_attributes = frozenset(vars(self)) - of_subclass
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_model": None, "_model_of_best": None}
@@ -256,11 +258,11 @@ class ModelCheckpoint(BatchEvents):
     def _take_settings(self) -> None:
         """Apply the arguments that were set since the last run."""
         settings, earlier = self._settings, self._training_run.settings
-        if settings is earlier:
-            return
-        settings.check_together()
-        self._saver = settings.new_saver()
-        self._best_tracker = settings.adapt_best_tracker(self._best_tracker, earlier)
+        if settings is not earlier:
+            settings.check_together()
+            self._saver = settings.new_saver()
+            self._best_tracker = settings.adapt_best_tracker(self._best_tracker, earlier)
+        self._best_tracker.was_set = False
 
     def _begin_run(self) -> None:
         steps = (self.params or {}).get("steps")

@@ -29,6 +29,7 @@ from .notify import warn
 from .policies.file_template import FileTemplate
 from .storage.base import Storage
 from .storage.places import storage_for
+from .verify import warn_of_changes
 
 
 def list_checkpoints(
@@ -214,6 +215,7 @@ def first_valid(
     if checkpoint is None:
         return None
     with checkpoint:
+        warn_of_changes(checkpoint)
         return checkpoint.info
 
 

@@ -39,14 +39,20 @@ def verify_checkpoint(
         return checkpoint.info
 
 
+def warn_of_changes(checkpoint: OpenCheckpoint) -> None:
+    """Verify an open checkpoint; warn if it was changed without harm since it was written."""
+    if checkpoint.verify().is_changed:
+        warn(_changed(checkpoint))
+
+
+def _changed(checkpoint: OpenCheckpoint) -> str:
+    return f"{checkpoint.path!r} was changed since it was written; its arrays are whole"
+
+
 def verify_open(checkpoint: OpenCheckpoint) -> list[str]:
     """Verify an open checkpoint; return what must be said of one that is not damaged."""
     found = checkpoint.verify()
-    remarks = []
-    if found.is_changed:
-        remarks.append(
-            f"{checkpoint.path!r} was changed since it was written; its arrays are whole"
-        )
+    remarks = [_changed(checkpoint)] if found.is_changed else []
     if not found.has_checksums:
         remarks.append(
             f"{checkpoint.path!r} has no checksums, as Keras writes none: only its structure was "

@@ -23,7 +23,7 @@ def as_whole(value: Any) -> int | None:
         return None
     try:
         count: int = int(value)  # type: ignore[call-overload]
-    except (OverflowError, ValueError):  # infinite, or not a number
+    except (OverflowError, TypeError, ValueError):  # infinite, no number, a time span of NumPy
         return None
     return count if count == value else None
 

@@ -18,12 +18,14 @@ class BestTracker:
         min_delta: Smallest change that counts as an improvement.
         best: Value of the best durable file, or the initial threshold.
         best_path: The best durable file, `None` before the first.
+        was_set: Whether the user has set `best` since the last run began.
     """
 
     direction: Direction | None = None
     min_delta: float = 0.0
     best: float | None = None
     best_path: str | None = None
+    was_set: bool = False
     _was_ranked: bool = False
     _pending: list[PlannedSave] = dataclasses.field(default_factory=list)
 
@@ -79,7 +81,7 @@ class BestTracker:
 
     def start_from(self, value: float | None) -> None:
         """Make `value` the one to beat, whatever was the best so far; `None` accepts any model."""
-        self.best = value
+        self.best, self.was_set = value, True
         if value is None:
             self.best_path, self._was_ranked = None, False
 

@@ -18,6 +18,7 @@ from ..snapshot.compiled import optimizer_name
 from ..state.base import Part
 from ..state.random import RandomState
 from ..storage.places import storage_for
+from ..verify import warn_of_changes
 from . import assets, optimizers
 from .comparison import StoredState
 from .transaction import exchange
@@ -33,6 +34,7 @@ def restore(
     """Restore `model` from the file at `path`: see `kerascheckpoint.restore_checkpoint`."""
     path = location.absolute(path)
     with open_checkpoint(path, storage_for(path, storage_options)) as checkpoint:
+        warn_of_changes(checkpoint)
         return restore_open(model, checkpoint)
 
 

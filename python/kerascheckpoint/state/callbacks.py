@@ -144,9 +144,10 @@ def plain_attributes(callback: Any) -> dict[str, Any]:
     """Return the attributes of a callback that are plain values; none of one of Keras' or ours."""
     if type(callback).__module__.split(".")[0] in ("keras", "kerascheckpoint"):
         return {}
+    own = getattr(callback, "_own_attributes", ())  # a subclass of ours changes those of our class
     plain = {}
     for name, value in vars(callback).items():
-        if name in ("params", "_params", "_model"):
+        if name in ("params", "_params", "_model") or name in own:
             continue
         with contextlib.suppress(Exception):  # whatever an object of the user's raises
             if isinstance(value, bool | int | float | str | list | dict | tuple):

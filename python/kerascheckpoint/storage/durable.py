@@ -56,7 +56,7 @@ def make_directories(path: str) -> None:
             raise
     except FileNotFoundError:
         above = os.path.dirname(path)
-        if above == path:
+        if above == path or os.path.isdir(above):  # /proc takes no new directories, and says so
             raise
         make_directories(above)
         make_directories(path)

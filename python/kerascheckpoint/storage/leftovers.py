@@ -59,6 +59,15 @@ def claim(directory: str, name: str) -> tuple[str, int]:
         _own.discard(path)
 
 
+def try_out(directory: str) -> None:
+    """Make and remove a temporary file: some places refuse what their permissions allow."""
+    path, fd = claim(directory, "")
+    try:
+        os.unlink(path)
+    finally:
+        release(path, fd)
+
+
 def release(path: str, fd: int) -> None:
     """Close a file that `claim` made, and with it end the lock; harmless when done twice."""
     try:

@@ -66,6 +66,7 @@ class LocalStorage:
                 raise IsADirectoryError(None, "Is an existing directory")
             if not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(None, f"No permission to write in {directory!r}")
+            leftovers.try_out(directory)
             free = shutil.disk_usage(directory).free
         except OSError as error:
             raise write_error(only_path or directory, error) from error

@@ -32,6 +32,13 @@ class Companions:
     def __reduce__(self) -> tuple[type["Companions"], tuple[()]]:
         return Companions, ()
 
+    def savers_of_keras(self) -> list[tuple[str, str]]:
+        """Return path and description of each `ModelCheckpoint` that is Keras' own."""
+        found = [c for c in self._all if callback_states.keras_class(c) == "ModelCheckpoint"]
+        return [
+            (c.filepath, f"<Keras' own ModelCheckpoint filepath={c.filepath!r}>") for c in found
+        ]
+
     def capture(self, model: Any, once: Once, *, resume: bool) -> dict[str, Any]:
         """Return their states as a JSON object; warn once of each that cannot be saved.
 

@@ -58,9 +58,11 @@ class EarlierRun:
         for info in catalog.ranked(valued, values, direction):
             if whole == count:
                 return
-            if catalog.first_valid([info], self.storage) is None:
+            checkpoint = catalog.open_first_valid([info], self.storage)
+            if checkpoint is None:
                 self.files.remove(info)
             else:
+                checkpoint.close()
                 whole += 1
 
     def best(

@@ -64,11 +64,12 @@ class FitGroup:
     def warn_of_shared_path(self, run: "Run") -> None:
         """Warn if another callback of the group writes to the same path."""
         path = os.path.realpath(run.settings.filepath)
-        for other in self.runs_beside(run):
-            if os.path.realpath(other.settings.filepath) == path:
+        ours = [(other.settings.filepath, other.settings) for other in self.runs_beside(run)]
+        for other_path, other in [*ours, *run.companions.savers_of_keras()]:
+            if os.path.realpath(other_path) == path:
                 warn(
                     "two callbacks of one fit save to the same path and overwrite each other: "
-                    f"{other.settings} and {run.settings}"
+                    f"{other} and {run.settings}"
                 )
 
     def is_newest(self, point: "ResumePoint") -> bool:

@@ -29,6 +29,7 @@ from ..state import callbacks, data
 from ..state import random as random_state
 from ..state.packing import unpack
 from ..storage.base import Storage
+from ..verify import warn_of_changes
 from .earlier_run import EarlierRun
 from .messages import Messages
 from .role import all_or_none, first_decides
@@ -70,6 +71,7 @@ class ResumePoint:
                 fields = checkpoint.record or {}
                 missing = record.missing_to_continue(fields)
                 if missing is None:
+                    warn_of_changes(checkpoint)
                     infos[-1] = info = checkpoint.info
                     return cls(checkpoint, info, fields, EarlierRun(info, fields, infos, storage))
                 checkpoint.close()

@@ -8,7 +8,12 @@ from math import nan
 from typing import Any
 
 from ..checkpoint_info import CheckpointInfo, Reason
-from ..errors import CheckpointNameError, CheckpointWriteError, was_published
+from ..errors import (
+    CheckpointNameError,
+    CheckpointNotFoundError,
+    CheckpointWriteError,
+    was_published,
+)
 from ..formats import reading
 from ..formats.record import SCHEMA
 from ..notify import Once, warn
@@ -285,10 +290,14 @@ class SaveStep:
             self._messages.finished(shown, plan)
         self._on_durable(plan.path, self._info(plan, fields) if role.is_first else None)
 
-    def _info(self, plan: PlannedSave, fields: Mapping[str, Any]) -> CheckpointInfo:
-        """Return the info of a durable file without reading it."""
+    def _info(self, plan: PlannedSave, fields: Mapping[str, Any]) -> CheckpointInfo | None:
+        """Return the info of a durable file without reading it; `None` if the file is gone."""
         settings = self._run.settings
-        size = settings.storage.status(plan.path).size
+        try:
+            size = settings.storage.status(plan.path).size
+        except CheckpointNotFoundError:
+            warn(f"{plan.path!r} was written, but another program has deleted or moved it since")
+            return None
         record = dict(fields) | {"schema": SCHEMA}
         weights_only = settings.save_weights_only
         return CheckpointInfo.from_record(

@@ -134,12 +134,16 @@ class Settings:
     def adapt_best_tracker(self, tracker: BestTracker, earlier: "Settings") -> BestTracker:
         """Return the tracker to use after the settings changed; it keeps its best value if it can.
 
-        The best value of another metric or in another direction is worthless.
+        The best value of another metric or in another direction is worthless, unless the user has
+        set it for the coming run.
         """
         if (self.monitor, self.mode) != (earlier.monitor, earlier.mode):
-            return self.new_best_tracker()
+            new = self.new_best_tracker()
+            if tracker.was_set:
+                new.start_from(tracker.best)
+            return new
         tracker.min_delta = self.min_delta
-        if self.initial_value_threshold != earlier.initial_value_threshold:
+        if not tracker.was_set and self.initial_value_threshold != earlier.initial_value_threshold:
             tracker.require(self.initial_value_threshold)
         return tracker
 

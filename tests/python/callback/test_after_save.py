@@ -1,10 +1,12 @@
 """What is told of each file once it is durable, and what happens if the listener fails."""
 
+import os
 import threading
 
 import pytest
 
 from kerascheckpoint import CheckpointWarning, ModelCheckpoint, list_checkpoints, verify_checkpoint
+from kerascheckpoint.storage.local import LocalStagedFile
 from support import training
 from support.training import Script, train
 
@@ -40,6 +42,29 @@ def test_a_subclass_may_override_the_method_instead(tmp_path, shared_model):
     checkpoint = Listening(tmp_path / "{epoch}.keras")
     train(shared_model, checkpoint, epochs=2)
     assert checkpoint.heard == (1, True, 2, True)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_file_that_was_moved_away_at_once_ends_no_training(
+    tmp_path, shared_model, background, monkeypatch
+):
+    """As a program does that moves finished files to another disk."""
+    heard = []
+    checkpoint = ModelCheckpoint(
+        tmp_path / "{epoch}.keras", save_on_background=background, after_save=heard.append
+    )
+    publish = LocalStagedFile.publish
+
+    def publish_and_move(staged):
+        publish(staged)
+        if staged.target.endswith("1.keras"):
+            os.rename(staged.target, tmp_path / "moved")
+
+    monkeypatch.setattr(LocalStagedFile, "publish", publish_and_move)
+    with pytest.warns(CheckpointWarning, match="has deleted or moved it since"):
+        train(shared_model, checkpoint, epochs=2)
+    assert [info.epoch for info in heard] == [2]
+    assert training.names_in(tmp_path) == ["2.keras", "moved"]
 
 
 def failing(info):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import sys
 
 import keras
 import numpy as np
@@ -85,12 +86,16 @@ def test_a_file_where_a_directory_should_be_is_refused_at_construction(tmp_path,
 def test_a_directory_that_cannot_be_written_is_an_error_before_the_first_batch(
     tmp_path, shared_model
 ):
-    checkpoint = ModelCheckpoint(tmp_path / "file" / "m.keras")
+    refusing = [tmp_path / "file"]
+    if sys.platform == "linux":  # nobody, not even root, makes files there
+        refusing += [pathlib.Path("/proc/kerascheckpoint"), pathlib.Path("/sys")]
+    checkpoints = [ModelCheckpoint(directory / "m.keras") for directory in refusing]
     (tmp_path / "file").write_text("in the way")  # since then
     trained = []
     begin = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda *_: trained.append(1))
-    with pytest.raises(CheckpointWriteError, match=r"could not write.*m\.keras"):
-        train(shared_model, checkpoint, begin)
+    for checkpoint in checkpoints:
+        with pytest.raises(CheckpointWriteError, match=r"could not write.*m\.keras"):
+            train(shared_model, checkpoint, begin)
     assert not trained
 
 
@@ -151,6 +156,13 @@ def test_two_callbacks_of_one_fit_on_one_path_are_both_named(tmp_path, shared_mo
     with pytest.warns(CheckpointWarning, match=r"monitor='loss'.*monitor='val_loss'") as caught:
         train(shared_model, first, second)
     assert len(caught) == 1
+
+
+def test_a_callback_of_keras_on_the_same_path_is_named_as_well(tmp_path, shared_model):
+    path = tmp_path / "m.keras"
+    of_keras = keras.callbacks.ModelCheckpoint(str(path))
+    with pytest.warns(CheckpointWarning, match=r"two callbacks.*Keras' own ModelCheckpoint"):
+        train(shared_model, ModelCheckpoint(path), of_keras)
 
 
 def test_callbacks_of_different_fits_may_use_one_path(tmp_path, shared_model):

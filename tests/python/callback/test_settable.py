@@ -54,6 +54,21 @@ def test_the_best_can_be_set(tmp_path, shared_model):
         checkpoint.best = "low"
 
 
+@pytest.mark.parametrize("order", [("best", "monitor", "mode"), ("mode", "monitor", "best")])
+def test_the_best_that_is_set_together_with_another_metric_counts(tmp_path, shared_model, order):
+    """Whichever is set first. Only for the next run: then another metric begins anew."""
+    checkpoint = ModelCheckpoint(tmp_path / "m.keras", save_best_only=True)
+    train(shared_model, Script(val_loss=[0.1]), checkpoint)
+    (tmp_path / "m.keras").unlink()
+    for name in order:
+        setattr(checkpoint, name, {"best": 0.5, "monitor": "score", "mode": "max"}[name])
+    train(shared_model, Script(score=[0.4]), checkpoint)
+    assert (checkpoint.best, list_checkpoints(tmp_path)) == (0.5, [])
+    checkpoint.monitor, checkpoint.mode = "val_loss", "min"
+    train(shared_model, Script(val_loss=[0.9]), checkpoint)
+    assert checkpoint.best == 0.9
+
+
 @pytest.mark.parametrize("copied", [lambda each: each, copy.deepcopy])
 @pytest.mark.parametrize(
     ("name", "value", "error"),

@@ -1,10 +1,13 @@
 """Resume: the best value and its file outlive the run; damaged files count for nothing."""
 
+import h5py
 import pytest
 
 from kerascheckpoint import (
     CheckpointWarning,
+    latest_checkpoint,
     list_checkpoints,
+    restore_checkpoint,
 )
 from support import training
 from support.resuming import assert_as_if_never_stopped, checkpoint_at, fitted
@@ -105,3 +108,18 @@ def test_a_change_smaller_than_min_delta_is_no_bar_after_a_restart_either(tmp_pa
 
     expected = (0.39, [True, False, True])
     assert bests(tmp_path / "one", [3]) == bests(tmp_path / "two", [2, 3]) == expected
+
+
+def test_a_file_that_was_changed_without_harm_is_resumed_from_and_said_to_be_changed(tmp_path):
+    path, model = tmp_path / "{epoch}.weights.h5", training.tiny_model()
+    train(model, checkpoint_at(path), epochs=2)
+    with h5py.File(tmp_path / "2.weights.h5", "r+") as file:
+        file.attrs["note"] = "the good one"
+    with pytest.warns(CheckpointWarning, match=r"2\.weights\.h5' was changed") as caught:
+        train(model, checkpoint_at(path, resume=True), epochs=3)
+    assert len(caught) == 1
+    for look in (latest_checkpoint, lambda at: restore_checkpoint(model, at)):
+        with pytest.warns(CheckpointWarning, match="was changed since it was written"):
+            assert look(tmp_path / "2.weights.h5").epoch == 2
+    with h5py.File(tmp_path / "2.weights.h5") as file:
+        assert file.attrs["note"] == "the good one"

@@ -154,6 +154,20 @@ def test_a_callback_whose_state_nobody_saves_is_named_once(tmp_path):
         training.train(training.tiny_model(), Forgetful(), ours, epochs=3)
 
 
+@pytest.mark.filterwarnings("error::kerascheckpoint.CheckpointWarning")
+def test_a_subclass_of_our_own_callback_is_not_named_for_what_ours_changes(tmp_path):
+    class Uploading(ModelCheckpoint):
+        """Has nothing of its own that changes."""
+
+        def __init__(self, path, **settings):
+            self.bucket = "models"
+            super().__init__(path, **settings)
+
+    for epochs in (2, 3):
+        ours = Uploading(tmp_path / "{epoch}.keras", monitor="loss", resume=True, save_freq=3)
+        training.train(training.tiny_model(), ours, epochs=epochs)
+
+
 def test_batches_that_are_passed_over_are_not_shown_to_other_callbacks(tmp_path):
     class Watch(keras.callbacks.Callback):
         def __init__(self):
