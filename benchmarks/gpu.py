@@ -1,52 +1,71 @@
 """The command behind `make bench-gpu`: what a save costs a training on a GPU, and what others cost.
 
-Each backend and model is measured by a process of its own, in turn within each round, against
-Keras' callback, Orbax' (JAX) or `torch.distributed.checkpoint.async_save` (PyTorch), a copy on the
-device, a memcpy and a raw write. Without a GPU small models show on the processor that all runs.
+It needs Keras, this package's dependencies, and the builds of JAX or PyTorch for the GPU; both
+may be in one environment:
+
+    pip install keras h5py isal rich ml-dtypes orbax-checkpoint torch "jax[cuda13]"
+    python benchmarks/gpu.py
+
+Each backend and model is measured by a process of its own (`measure_gpu.py`), in turn within each
+round, against Keras' callback, Orbax' (JAX) or `torch.distributed.checkpoint.async_save` (PyTorch),
+a copy on the device, a memcpy and a raw write. Without a GPU, small models show on the processor
+that all runs.
 """
 
 import argparse
-import importlib.util
-import json
-import os
+import shutil
 import subprocess
 import sys
-from statistics import median
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import cases  # type: ignore[import-not-found]
+import targets  # type: ignore[import-not-found]
+from rich.markup import escape
+from tables import (  # type: ignore[import-not-found]
+    console,
+    show_fits,
+    show_saves,
+    show_targets,
+    usual,
+)
+from timing import Clock  # type: ignore[import-not-found]
 
-console = Console(highlight=False, width=max(Console().width, 120))
+REFERENCES = ("Keras .keras", "Orbax", "DCP", "raw write + fsync")
 
-# Name, megabytes, seconds for single saves, whether whole fits are measured as well.
-ON_GPU = [("dense", 1600, 60, True), ("many", 16, 40, True), ("dense", 12000, 110, False)]
-ON_PROCESSOR = [("dense", 60, 8, True), ("many", 16, 8, True)]
+# Name: kind and megabytes on a GPU, megabytes without one, share of the time, what is measured.
+CASES: dict[str, tuple[str, int, int, int, dict[str, bool]]] = {
+    "dense": ("dense", 1600, 60, 4, {"fits": True, "is_large": False}),
+    "many": ("many", 16, 16, 2, {"fits": True, "is_large": False}),
+    "large": ("dense", 12800, 120, 4, {"fits": False, "is_large": True}),
+}
+INSTALL = {"jax": 'pip install "jax[cuda13]"', "torch": "pip install torch"}
 
 
 def main() -> None:
     """Measure each backend that is installed and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backends", nargs="*", default=["jax", "torch"])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backends", nargs="*", default=["jax", "torch"], choices=[*INSTALL])
+    parser.add_argument("--minutes", type=float, default=9, help="for all of them (default: 9)")
     parser.add_argument("--directory", help="where to write (default: the temporary directory)")
+    parser.add_argument("--small", action="store_true", help="small models, on a GPU too")
     parser.add_argument("--if-found", action="store_true", help="measure on a GPU or not at all")
     options = parser.parse_args()
-    for backend in options.backends:
-        if importlib.util.find_spec(backend) is None:
-            console.print(f"{backend} is not installed: left out")
-            continue
-        device = device_of(backend)
-        if options.if_found and not device:
-            continue
-        cases = ON_GPU if device else ON_PROCESSOR
-        if not device:
-            console.print(f"{backend} finds no GPU: small models, on the processor")
-        for kind, megabytes, seconds, with_fits in cases:
-            case = {"kind": kind, "megabytes": megabytes, "seconds": seconds, "fits": with_fits}
-            result = measure(backend, case | {"directory": options.directory})
-            show_saves(f"{backend}, {device or 'processor'}", result)
-            if with_fits:
-                show_fits(backend, result)
+    devices = {backend: device_of(backend) for backend in options.backends}
+    for backend, device in devices.items():
+        say_what_is_missing(backend, device)
+    wanted = [name for name, device in devices.items() if device or not options.if_found]
+    planned = [(name, case) for name in wanted if cases.is_installed(name) for case in CASES]
+    clock = cases.whole_time(options.minutes)
+    results: dict[str, dict[str, Any]] = {}
+    for place, (backend, name) in enumerate(planned):
+        ahead = sum(CASES[name][3] for _, name in planned[place:])
+        done = results.setdefault(backend, {})
+        device, share = devices[backend], CASES[name][3] / ahead
+        done[name] = measure(backend, name, clock.part(share), done, options, bool(device))
+        show(f"{backend} on {device or 'the processor'}, {name}", done[name])
+        if name == [*CASES][-1] and device and not options.small:
+            show_targets(f"{backend}: targets", targets.on_gpu(backend, done))
+    sys.exit(any(cases.went_wrong(each) for done in results.values() for each in done.values()))
 
 
 def device_of(backend: str) -> str:
@@ -61,65 +80,54 @@ def device_of(backend: str) -> str:
     return "" if name == "False" else name
 
 
-def measure(backend: str, case: dict[str, Any]) -> dict[str, Any]:
+def say_what_is_missing(backend: str, device: str) -> None:
+    """Say why a backend is left out, or that it will run on the processor although it need not."""
+    has_gpu = shutil.which("nvidia-smi") is not None
+    if not cases.is_installed(backend):
+        console.print(f"{backend} is not installed, so it is left out: {INSTALL[backend]}")
+    elif not device and has_gpu:
+        how = INSTALL[backend]
+        console.print(f"[red]{backend} does not find this machine's GPU: {escape(how)}[/red]")
+    elif not device:
+        console.print(f"{backend} finds no GPU: small models, on the processor")
+
+
+def measure(
+    backend: str,
+    name: str,
+    clock: Clock,
+    done: dict[str, Any],
+    options: argparse.Namespace,
+    on_gpu: bool,
+) -> dict[str, Any]:
     """Run `measure_gpu.py` on one backend and model."""
-    script = os.path.join(os.path.dirname(__file__), "measure_gpu.py")
-    environment = os.environ | {"KERAS_BACKEND": backend}
-    with console.status(f"{backend}, {case['kind']}, {case['megabytes']} MB ..."):
-        finished = subprocess.run(
-            [sys.executable, script, json.dumps(case)],
-            stdout=subprocess.PIPE,
-            check=True,
-            env=environment,
-        )
-    result: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    kind, full, small, _, what = CASES[name]
+    megabytes = full if on_gpu and not options.small else small
+    case = what | {"kind": kind, "megabytes": megabytes, "directory": options.directory}
+    if name == "large":  # what a save took of the smaller model says what it will take of this one
+        saves, times = done.get("dense", {}).get("saves", {}), full / CASES["dense"][1]
+        case["expected"] = {each: usual(took) * times for each, took in saves.items()}
+    with console.status(f"{backend}, {name}, {megabytes} MB ..."):
+        result: dict[str, Any] = cases.run("measure_gpu.py", backend, case, clock.left())
     return result
 
 
-def show_saves(title: str, result: dict[str, Any]) -> None:
-    """Print single saves: the first, the median and the longest of the others, and ratios."""
-    saves = result["saves"]
-    usual = {name: median(times[1:] or times) for name, times in saves.items()}
-    references = [
-        name for name in ("Keras .keras", "Orbax", "DCP", "raw write + fsync") if name in usual
-    ]
-    size = f"{result['bytes'] / 1e6:.0f} MB in {result['arrays']} arrays"
-    table = Table(title=f"{title}: {size}; one save", title_justify="left")
-    table.add_column("", no_wrap=True)
-    for heading in ("first, ms", "ms", "most, ms", *(f"x {name}" for name in references)):
-        table.add_column(heading, justify="right")
-    for name, times in saves.items():
-        figures = [times[0], usual[name], max(times[1:] or times)]
-        ratios = [f"{usual[name] / usual[reference]:.3g}" for reference in references]
-        table.add_row(name, *(f"{figure * 1e3:.1f}" for figure in figures), *ratios)
-    console.print(table)
-    rate = result["bytes"] / usual["to the host"] / 1e9
-    console.print(f"To the host: {rate:.1f} GB/s. {result['note']}\n")
-
-
-def show_fits(backend: str, result: dict[str, Any]) -> None:
-    """Print what one save per epoch costs a whole `fit`, the wait at its end left out."""
-    fits = result["fits"]
-    alone = median(fits["none"]["totals"])
-    title = f"{backend}: fit, {result['epochs']} epochs of {alone / result['epochs']:.1f} s"
-    table = Table(title=f"{title}, one save each", title_justify="left")
-    table.add_column("", no_wrap=True)
-    headings = ("fit", "x none", "wait at the end", "stall, ms", "most, ms", "next step", "a step")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for name, fit in fits.items():
-        total = median(fit["totals"])
-        table.add_row(
-            name,
-            f"{total:.2f} s",
-            f"{total / alone:.3f}",
-            f"{median(fit['ends']):.2f} s",
-            f"{median(fit['stalls'][1:]) * 1e3:.1f}",
-            f"{max(fit['stalls']) * 1e3:.1f}",
-            f"{median(fit['first_steps'][1:]) * 1e3:.1f} ms",
-            f"{fit['other_steps'] * 1e3:.1f} ms",
-        )
-    console.print(table)
+def show(title: str, result: dict[str, Any]) -> None:
+    """Print the tables of one case, and what is missing in them."""
+    if "arrays" in result:
+        show_saves(title, result, REFERENCES)
+        if "to the host" in result.get("saves", {}):
+            rate = result["bytes"] / usual(result["saves"]["to the host"]) / 1e9
+            console.print(f"From the device to the host: {rate:.1f} GB/s")
+        if "exact" in result:
+            words = {True: "holds exactly", False: "[red]does not hold[/red]"}[result["exact"]]
+            console.print(f"A file {words} the state of its instant while training goes on.")
+        console.print()
+        show_fits(title, result)
+    for note in result.get("notes", ()):
+        console.print(escape(note))
+    if result["failure"]:
+        console.print(f"[red]{escape(title)}: {escape(result['failure'])}[/red]")
     console.print()
 
 

@@ -1,112 +1,64 @@
 """The command behind `make bench`: ours against Keras' and Orbax' callbacks, as ratios.
 
-Each backend is measured by a process of its own (`measure.py`); all figures of a table come from
-one run of it. Ours are flushed to the disk and checksummed, Keras' are not.
+Each backend and model is measured by a process of its own (`measure.py`); all figures of a table
+come from one run of it. Ours are flushed to the disk and checksummed, Keras' are not.
 """
 
 import argparse
-import importlib.util
-import json
-import os
-import statistics
-import subprocess
 import sys
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import cases  # type: ignore[import-not-found]
+import targets  # type: ignore[import-not-found]
+from rich.markup import escape
+from tables import (  # type: ignore[import-not-found]
+    console,
+    show_fits,
+    show_saves,
+    show_targets,
+)
+from timing import Clock  # type: ignore[import-not-found]
 
-console = Console(highlight=False, width=max(Console().width, 120))
+REFERENCES = ("raw write + fsync", "memcpy of the state", "Keras .weights.h5", "Keras .keras")
+WEIGHTS = {"dense": 3, "many": 1}  # shares of the time
 
 
 def main() -> None:
     """Measure every backend that is installed and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backends", nargs="*", default=["tensorflow", "jax", "torch"])
-    parser.add_argument("--rounds", type=int, default=7, help="saves of each kind")
-    parser.add_argument("--epochs", type=int, default=8, help="epochs of each fit")
-    parser.add_argument("--fits", type=int, default=3, help="fits with each callback, in turn")
+    parser.add_argument("--minutes", type=float, default=10, help="for all of them (default: 10)")
     parser.add_argument("--megabytes", type=int, default=400, help="size of the dense model")
     parser.add_argument("--directory", help="where to write (default: the temporary directory)")
     options = parser.parse_args()
-    for backend in options.backends:
-        if importlib.util.find_spec(backend) is None:
-            console.print(f"{backend} is not installed: left out")
-            continue
-        results = measure(backend, options)
-        for kind in ("dense", "many"):
-            show_saves(backend, kind, results[kind])
-            show_fits(backend, kind, results[kind])
+    backends = [name for name in options.backends if cases.is_installed(name)]
+    for name in options.backends:
+        if name not in backends:
+            console.print(f"{name} is not installed: left out")
+    planned = [(backend, kind) for backend in backends for kind in WEIGHTS]
+    clock = cases.whole_time(options.minutes)
+    results: dict[str, dict[str, Any]] = {backend: {} for backend in backends}
+    for place, (backend, kind) in enumerate(planned):
+        ahead = sum(WEIGHTS[kind] for _, kind in planned[place:])
+        result = measure(backend, kind, clock.part(WEIGHTS[kind] / ahead), options)
+        results[backend][kind] = result
+        if "arrays" in result:
+            show_saves(f"{backend}, {kind}", result, REFERENCES)
+            show_fits(f"{backend}, {kind}", result)
+        for remark in filter(None, (*result.get("notes", ()), result["failure"])):
+            console.print(f"[red]{backend}, {kind}: {escape(remark)}[/red]\n")
+        if place + 1 == len(planned) or planned[place + 1][0] != backend:
+            rows = targets.on_processor(backend, results[backend])
+            show_targets(f"{backend}: targets", rows)
+    sys.exit(any(cases.went_wrong(each) for kinds in results.values() for each in kinds.values()))
 
 
-def measure(backend: str, options: argparse.Namespace) -> dict[str, Any]:
-    """Run `measure.py` on one backend."""
-    command = [sys.executable, os.path.join(os.path.dirname(__file__), "measure.py"), backend]
-    for name in ("rounds", "epochs", "fits", "megabytes", "directory"):
-        value = getattr(options, name)
-        command += [f"--{name}", str(value)] if value is not None else []
-    with console.status(f"{backend} ..."):
-        finished = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    results: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
-    return results
-
-
-def show_saves(backend: str, kind: str, result: dict[str, Any]) -> None:
-    """Print the times of single saves: median from the second on, and the first."""
-    saves = {name: statistics.median(times[1:]) for name, times in result["saves"].items()}
-    references = ("raw write + fsync", "memcpy of the state", "Keras .weights.h5", "Keras .keras")
-    size = f"{result['bytes'] / 1e6:.0f} MB in {result['arrays']} arrays"
-    table = Table(title=f"{backend}, {kind}: {size}; one save", title_justify="left")
-    table.add_column("", no_wrap=True)
-    for heading in ("ms", "first, ms", *(f"x {name}" for name in references)):
-        table.add_column(heading, justify="right")
-    for name, seconds in saves.items():
-        ratios = [f"{seconds / saves[reference]:.3g}" for reference in references]
-        first = result["saves"][name][0]
-        table.add_row(name, f"{seconds * 1e3:.1f}", f"{first * 1e3:.0f}", *ratios)
-    console.print(table)
-    memory = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in result["memory"].items())
-    console.print(f"Memory on top of the model while a .keras is saved: {memory}\n")
-
-
-def show_fits(backend: str, kind: str, result: dict[str, Any]) -> None:
-    """Print what a callback with one save per epoch costs a whole `fit`, against none beside it.
-
-    "Stolen" is the share of the processors' time that a virtual machine wanted and was not given.
-    """
-    fits = result["fit"]
-    none = fits["none"]["totals"]
-    epochs = len(fits["none"]["stalls"]) // len(none)
-    seconds = statistics.median(none) / epochs
-    title = f"{backend}, {kind}: fit, {epochs} epochs of {seconds:.1f} s, one save each"
-    table = Table(title=title, title_justify="left")
-    table.add_column("", no_wrap=True)
-    for heading in (
-        "fit",
-        "x none",
-        "least, most",
-        "stolen",
-        "stall, ms",
-        "largest",
-        "next step, ms",
-        "other steps, ms",
-    ):
-        table.add_column(heading, justify="right")
-    for name, fit in fits.items():
-        ratios = [total / alone for total, alone in zip(fit["totals"], none, strict=True)]
-        table.add_row(
-            name,
-            f"{statistics.median(fit['totals']):.2f} s",
-            f"{statistics.median(ratios):.2f}",
-            f"{min(ratios):.2f}, {max(ratios):.2f}",
-            f"{sum(fit['stolen']) / sum(fit['totals']) / (os.cpu_count() or 1):.0%}",
-            f"{statistics.median(fit['stalls'][1:]) * 1e3:.1f}",
-            f"{max(fit['stalls']) * 1e3:.0f}",
-            f"{statistics.median(fit['first_steps'][1:]) * 1e3:.0f}",
-            f"{fit['other_steps'] * 1e3:.0f}",
-        )
-    console.print(table)
-    console.print()
+def measure(backend: str, kind: str, clock: Clock, options: argparse.Namespace) -> dict[str, Any]:
+    """Run `measure.py` on one backend and model."""
+    case = {"kind": kind, "megabytes": options.megabytes, "directory": options.directory}
+    with console.status(f"{backend}, {kind} ..."):
+        result: dict[str, Any] = cases.run("measure.py", backend, case, clock.left())
+    return result
 
 
 if __name__ == "__main__":
