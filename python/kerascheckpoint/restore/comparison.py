@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backends.arrays import to_numpy
 from ..errors import CheckpointMismatchError
 from ..formats.base import OpenCheckpoint
 from ..keras_seam import objects
@@ -98,7 +99,7 @@ def _optimizer_is_unstepped(
     iterations = arrays.get(f"{place}0")
     if names <= arrays.keys() or iterations is None or iterations.shape != ():
         return False
-    return int(checkpoint.read(iterations)) == int(optimizer.iterations) == 0
+    return int(checkpoint.read(iterations)) == int(to_numpy(optimizer.iterations)) == 0
 
 
 def _compare(spec: ArraySpec, array: ArraySpec | None) -> None:

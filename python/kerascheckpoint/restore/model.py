@@ -119,7 +119,7 @@ def _warn_of_merged_kernels(model: Any) -> None:
     It stores the kernel with the adapters' product added, and sets the adapters to zero on loading.
     """
     names = [
-        s.name
+        s.target.name
         for s in model_objects.saveables_or_none(model)
         if getattr(s.target, "lora_enabled", False)
     ]

@@ -71,8 +71,8 @@ def test_a_url_that_nothing_serves_is_refused_at_once():
 
 def test_a_place_that_cannot_be_written_is_found_before_the_first_batch(shared_model):
     pytest.importorskip("aiohttp")
-    steps = int(shared_model.optimizer.iterations)
+    steps = int(shared_model.optimizer.iterations.numpy())
     checkpoint = ModelCheckpoint("http://127.0.0.1:9/m.keras")
     with pytest.raises(CheckpointWriteError):
         train(shared_model, checkpoint)
-    assert int(shared_model.optimizer.iterations) == steps
+    assert int(shared_model.optimizer.iterations.numpy()) == steps

@@ -95,7 +95,8 @@ def test_an_unknown_metric_warns_and_saves(tmp_path, shared_model):
         )
     with pytest.warns(UserWarning, match="Can save best model only with unknown available"):
         ours = files_after(tmp_path / "ours", ModelCheckpoint, shared_model, "m.keras", **settings)
-    assert ours == theirs == ["m.keras"]
+    assert ours == ["m.keras"]
+    assert theirs in (ours, [])  # an older Keras saves nothing
 
 
 def test_an_unknown_mode_warns(tmp_path):

@@ -61,7 +61,7 @@ def test_an_odd_store_from_before_the_first_step_is_restored(tmp_path, suffix):
     other = stack(Odd(), layers.Dense(1))
     other.optimizer.build(other.trainable_variables)
     restore_checkpoint(other, path)
-    assert float(other.optimizer.learning_rate) == 0.25
+    assert float(other.optimizer.learning_rate.numpy()) == 0.25
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
 
 

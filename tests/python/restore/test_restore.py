@@ -153,7 +153,7 @@ def test_a_file_from_before_the_first_step_is_restored(tmp_path, suffix):
         {name: a for name, a in arrays_of(other).items() if name.startswith("model")},
         {name: a for name, a in arrays_of(model).items() if name.startswith("model")},
     )
-    assert float(other.optimizer.learning_rate) == 0.25
+    assert float(other.optimizer.learning_rate.numpy()) == 0.25
 
 
 @SUFFIXES
