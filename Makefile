@@ -70,10 +70,11 @@ bench: ## measure saving against Keras' and Orbax' callbacks
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/gpu.py --if-found
 
+# GPU_PYTHON=python3 names an environment with Keras and the GPU builds of JAX or PyTorch; .venv otherwise.
 .PHONY: bench-gpu
 bench-gpu: ## measure saving on a GPU, in less than ten minutes; without one, that it runs
-	tools/setup bench
-	$(BIN)/python benchmarks/gpu.py
+	$(if $(GPU_PYTHON),,tools/setup bench)
+	$(or $(GPU_PYTHON),$(BIN)/python) benchmarks/gpu.py
 
 .PHONY: faults
 faults: setup-test ## kill, starve and damage saves, many times over

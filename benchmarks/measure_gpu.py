@@ -15,7 +15,6 @@ from models import FIELDS, check
 from timing import Action, Clock, time_in_turn, write_raw  # type: ignore[import-not-found]
 
 EPOCHS = 4
-EPOCH_SECONDS = 2.5
 MOST_ROUNDS = 7
 
 
@@ -25,10 +24,10 @@ def main() -> None:
     model, data = models.build(case["kind"], case["megabytes"])
     cases.report(models.description(model))
     directory = case["directory"]
-    measure_saves(model, directory, clock.part(0.4 if case["fits"] else 1.0), case)
+    measure_saves(model, directory, clock.part(0.35 if case["fits"] else 1.0), case)
     if case["fits"]:
         cases.report({"exact": is_exact(model, data, directory)})
-        settings = {"epochs": EPOCHS, "epoch_seconds": EPOCH_SECONDS, "report": cases.report}
+        settings = {"epochs": EPOCHS, "epoch_seconds": case["fits"], "report": cases.report}
         makers = fit_makers(model, directory)
         models.measure_fits(model, data, makers, clock, **settings)
 
@@ -185,13 +184,13 @@ def fit_makers(model: Any, directory: str) -> dict[str, Callable[[], Any]]:
     makers: dict[str, Callable[[], Any]] = {
         "none": keras.callbacks.Callback,
         "ours .keras": lambda: ModelCheckpoint(path("f.keras"), save_on_background=True),
-        "Keras .keras": lambda: keras.callbacks.ModelCheckpoint(path("g.keras")),
     }
     if keras.config.backend() == "torch":
         dcp = others.DistributedCheckpoint(model, path("fit-dcp"))
         makers["DCP"] = dcp.callback
     elif not others.why_not_orbax():
         makers["Orbax"] = lambda: others.orbax_callback(path("orbax-fit"))
+    makers["Keras .keras"] = lambda: keras.callbacks.ModelCheckpoint(path("g.keras"))
     return makers
 
 

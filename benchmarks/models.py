@@ -105,6 +105,7 @@ def measure_fits(
         epoch_seconds: About the seconds of each epoch.
         report: Called after each `fit` with what was measured so far.
     """
+    report({"epochs": epochs, "fit_no_time": [*makers]})
     steps = steps_of_an_epoch(model, data, epoch_seconds)
     fits: dict[str, dict[str, list[Any]]] = {}
     problems: dict[str, str] = {}
@@ -123,7 +124,8 @@ def measure_fits(
             kept = fits.setdefault(name, {figure: [] for figure in figures})
             for figure, value in figures.items():
                 kept[figure].append(value)
-            report({"fits": fits, "fit_problems": problems, "epochs": epochs})
+            no_time = [name for name in makers if name not in fits | problems]
+            report({"fits": fits, "fit_problems": problems, "fit_no_time": no_time})
 
 
 def _time_fit(model: Any, data: Any, steps: int, epochs: int, callback: Any) -> dict[str, Any]:

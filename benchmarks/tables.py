@@ -19,6 +19,9 @@ def usual(times: Sequence[float]) -> float:
 def show_saves(title: str, result: Mapping[str, Any], references: Iterable[str]) -> None:
     """Print single saves: the first, the median and the longest of the others, and ratios."""
     saves = result.get("saves", {})
+    if not saves:
+        console.print(f"{title}: no save was measured")
+        return
     references = [name for name in references if name in saves]
     size = f"{result['bytes'] / 1e6:.0f} MB in {result['arrays']} arrays"
     table = Table(title=f"{title}: {size}; one save", title_justify="left")
@@ -34,7 +37,7 @@ def show_saves(title: str, result: Mapping[str, Any], references: Iterable[str])
     if result.get("memory"):
         sizes = (f"{name} {size / 1e6:.0f} MB" for name, size in result["memory"].items())
         console.print(f"Memory on top of the model while it is saved: {', '.join(sizes)}")
-    show_remarks(result, "problems")
+    show_remarks("save", result.get("problems", {}), result.get("no_time", ()))
 
 
 def show_fits(title: str, result: Mapping[str, Any]) -> None:
@@ -44,6 +47,7 @@ def show_fits(title: str, result: Mapping[str, Any]) -> None:
     """
     fits = result.get("fits", {})
     if "none" not in fits:
+        show_remarks("fit", result.get("fit_problems", {}), result.get("fit_no_time", ()))
         return
     epochs, none = result["epochs"], fits["none"]["totals"]
     title = f"{title}: fit, {epochs} epochs of {median(none) / epochs:.1f} s, one save each"
@@ -71,7 +75,7 @@ def show_fits(title: str, result: Mapping[str, Any]) -> None:
             f"{median(fit['other_steps']) * 1e3:.1f}",
         )
     console.print(table)
-    show_remarks(result, "fit_problems")
+    show_remarks("fit", result.get("fit_problems", {}), result.get("fit_no_time", ()))
 
 
 def ratio_of_fit(fits: Mapping[str, Any], name: str, *, with_wait: bool) -> float:
@@ -86,10 +90,12 @@ def ratio_of_fit(fits: Mapping[str, Any], name: str, *, with_wait: bool) -> floa
     return median(mine / alone for mine, alone in pairs)
 
 
-def show_remarks(result: Mapping[str, Any], problems: str) -> None:
+def show_remarks(what: str, problems: Mapping[str, str], no_time: Sequence[str]) -> None:
     """Print what could not be measured, and why."""
-    for name, problem in result.get(problems, {}).items():
-        console.print(f"[red]{escape(name)} failed: {escape(problem)}[/red]")
+    for name, problem in problems.items():
+        console.print(f"[red]{what}, {escape(name)} failed: {escape(problem)}[/red]")
+    if no_time:
+        console.print(f"[red]No time was left for this {what}: {', '.join(no_time)}[/red]")
     console.print()
 
 

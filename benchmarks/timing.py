@@ -59,8 +59,8 @@ def time_in_turn(
         clock: When to end.
         rounds: How often at most.
         expected: Seconds that an action may take the first time.
-        report: Called after each action with `saves`, the seconds of each so far, and `problems`,
-            the errors.
+        report: Called after each action with `saves`, the seconds of each so far, `problems`, the
+            errors, and `no_time`, what was not measured yet.
     """
     saves: dict[str, list[float]] = {}
     problems: dict[str, str] = {}
@@ -81,7 +81,8 @@ def time_in_turn(
                 saves.setdefault(name, []).append(ran)
                 if action.durable:
                     saves.setdefault(action.durable, []).append(costs[name])
-            report({"saves": saves, "problems": problems})
+            no_time = [name for name in actions if name not in saves | problems]
+            report({"saves": saves, "problems": problems, "no_time": no_time})
 
 
 def timed(action: Callable[[], Any]) -> float:

@@ -22,8 +22,12 @@ address = f"127.0.0.1:{ports[0]}"
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
 jax.distributed.initialize(address, num_processes=2, process_id=rank)
 assert jax.process_count() == 2
+import inspect
 import keras
-keras.distribution.set_distribution(keras.distribution.DataParallel(auto_shard_dataset=False))
+parallel = keras.distribution.DataParallel  # an older Keras never splits the data itself
+names = inspect.signature(parallel.__init__).parameters
+settings = {"auto_shard_dataset": False} if "auto_shard_dataset" in names else {}
+keras.distribution.set_distribution(parallel(**settings))
 keras.utils.set_random_seed(1)
 """,
     "torch": """
