@@ -235,7 +235,7 @@ test_that("an interrupt ends training with a checkpoint", {
     ))$Pressing()
     history <- model |> fit(matrix(1, 4, 2), matrix(1, 4, 1), batch_size = 1, epochs = 5,
                             verbose = 0, callbacks = list(saving, pressing))
-    "returned"
+    if (saving$interrupted) "returned"
   }, directory)$value
   expect_identical(seen, "returned")
   newest <- tail(list_checkpoints(directory), 1)
