@@ -12,6 +12,7 @@ import numpy as np
 from . import location
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
+from .file_kind import suffix_of
 from .formats.base import OpenCheckpoint, Target
 from .formats.forms import form_of, open_checkpoint, reading_many
 from .model_state import ArraySpec, ModelSnapshot
@@ -44,12 +45,15 @@ def average_checkpoints(
         cannot resume from it.
 
     Raises:
+        TypeError: If `paths` is one path instead of a list.
         ValueError: If there is no path, or the suffixes differ.
         CheckpointMismatchError: If the models differ; the message names the first difference.
         CheckpointCorruptError: If a file is damaged.
         CheckpointWriteError: If the new file cannot be written.
     """
     target = location.absolute(output)
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(f"paths must be a list of paths, not one path. Received: paths={paths!r}.")
     sources = [location.absolute(path) for path in paths]
     _check_suffixes(sources, target)
     with reading_many(), contextlib.ExitStack() as stack:
@@ -75,9 +79,11 @@ def _storage(path: str, options: Mapping[str, Any] | None) -> Any:
 def _check_suffixes(sources: Sequence[str], target: str) -> None:
     if not sources:
         raise ValueError("paths must name at least one checkpoint to average. Received: none.")
-    form = form_of(target)
-    if not form.carries_record:
-        raise ValueError(f"output must end in .keras or .weights.h5. Received: output={target!r}.")
+    form = form_of(target) if suffix_of(target) else None
+    if form is None or not form.carries_record:
+        raise ValueError(
+            f"output must end in .keras, .weights.h5 or .orbax. Received: output={target!r}."
+        )
     for path in sources:
         if form_of(path) != form:
             raise ValueError(

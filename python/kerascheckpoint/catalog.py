@@ -260,9 +260,10 @@ def ranked(
 def _place_of(
     filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None
 ) -> Storage:
+    path = location.absolute(filepath)
     if not os.fspath(filepath):
         raise ValueError(f"filepath must name a directory, a template or a file, not {filepath!r}.")
-    return storage_for(location.absolute(filepath), storage_options)
+    return storage_for(path, storage_options)
 
 
 def _paths(filepath: "str | os.PathLike[str]", storage: Storage) -> list[str]:

@@ -39,7 +39,7 @@ class CheckpointInfo:
     epoch: int | None
     batch: int | None
     step: int | None
-    metrics: dict[str, float]
+    metrics: dict[str, float] = dataclasses.field(hash=False)  # a dict has no hash
     monitor: str | None
     mode: Mode | None
     value: float | None

@@ -24,9 +24,9 @@ def absolute(path: "str | os.PathLike[str]") -> str:
     Raises:
         TypeError: If `path` is neither a `str` nor an `os.PathLike` of one.
     """
-    text = os.fspath(path)
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(text, str):
-        raise TypeError(f"a path must be a str or a path of one, not {text!r}.")
+        raise TypeError(f"a path must be a str or an os.PathLike of one. Received: {path!r}.")
     if local := _LOCAL.match(text):
         text = text[local.end() :]
     elif is_url(text):

@@ -34,6 +34,8 @@ def plot(
     ]
     drawn = [run for run in shown if run.points]
     if name is None or not drawn:
+        if not infos:
+            raise ValueError(f"there is no checkpoint at {' or '.join(map(repr, runs))}.")
         names = ", ".join(map(repr, known[:20])) or "none"
         raise ValueError(f"no checkpoint has a finite value of {name!r}. Metrics: {names}.")
     own = ax is None

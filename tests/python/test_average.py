@@ -109,3 +109,12 @@ def test_a_comparison_says_by_how_much_each_array_differs(tmp_path):
         assert not found[alone].equal
         assert math.isnan(found[alone].max_abs)
     assert all(d.equal for d in compare_checkpoints(tmp_path / "a.keras", tmp_path / "a.keras"))
+
+
+def test_what_cannot_be_averaged_is_refused_by_the_name_of_the_argument(tmp_path):
+    path = tmp_path / "a.keras"
+    small_files.write(path, of(1))
+    with pytest.raises(TypeError, match="paths must be a list of paths"):
+        average_checkpoints(str(path), tmp_path / "mean.keras")
+    with pytest.raises(ValueError, match="output must end in"):
+        average_checkpoints([path], tmp_path / "mean.txt")

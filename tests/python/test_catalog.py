@@ -3,12 +3,19 @@
 import math
 import os
 import pathlib
+import re
 from datetime import datetime, timedelta, timezone
 
 import h5py
 import pytest
 
-from kerascheckpoint import CheckpointWarning, best_checkpoint, latest_checkpoint, list_checkpoints
+from kerascheckpoint import (
+    CheckpointWarning,
+    best_checkpoint,
+    latest_checkpoint,
+    list_checkpoints,
+    verify_checkpoint,
+)
 from support import small_files, training
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -267,3 +274,13 @@ def test_when_every_file_is_damaged_there_is_none(tmp_path):
     for find in (latest_checkpoint, best_checkpoint):
         with pytest.warns(CheckpointWarning, match=r"1\.keras"):
             assert find(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "function",
+    [list_checkpoints, latest_checkpoint, best_checkpoint, verify_checkpoint],
+)
+@pytest.mark.parametrize("path", [None, 3, b"run", ["run"]])
+def test_what_is_no_path_is_named(function, path):
+    with pytest.raises(TypeError, match=rf"must be a str .*Received: {re.escape(repr(path))}"):
+        function(path)

@@ -34,6 +34,11 @@ def test_what_a_file_said_cannot_be_changed_by_accident():
         info().epoch = 3
 
 
+def test_infos_of_the_same_file_are_one_in_a_set():
+    same = {info(metrics={"loss": 1.0}), info(metrics={"loss": 1.0})}
+    assert len(same | {info(path="/run/b.keras")}) == 2
+
+
 def test_order_is_by_time_then_by_step():
     later, first, second = info(saved_at=NOON + timedelta(seconds=1)), info(step=3), info(step=20)
     unknown = info()

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import keras
+
 from .. import location
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointMismatchError
@@ -32,6 +34,8 @@ def restore(
     storage_options: Mapping[str, Any] | None = None,
 ) -> CheckpointInfo:
     """Restore `model` from the file at `path`: see `kerascheckpoint.restore_checkpoint`."""
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"model must be a Keras model. Received: model={model!r}.")
     path = location.absolute(path)
     with open_checkpoint(path, storage_for(path, storage_options)) as checkpoint:
         warn_of_changes(checkpoint)

@@ -274,3 +274,8 @@ def test_each_kind_of_model_is_restored_bit_for_bit(tmp_path, kind):
         for one, reference in zip(other.weights, model.weights, strict=True):
             found, expected = (keras.ops.convert_to_numpy(weight) for weight in (one, reference))
             assert np.array(found).tobytes() == np.array(expected).tobytes(), one.path
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    with pytest.raises(TypeError, match=r"model must be a Keras model.*'m\.keras'"):
+        restore_checkpoint("m.keras", tmp_path)
