@@ -56,7 +56,7 @@ test-r: setup-test ## testthat
 	Rscript tools/testthat.R
 
 .PHONY: check
-check: setup-test ## R CMD build and R CMD check --as-cran
+check: setup-test ## R CMD build, and R CMD check --as-cran without the tests, which test-r runs
 	tools/check-package
 
 .PHONY: coverage

@@ -19,11 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 if nothing was found or a file is damaged (2: wrong use)."""
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # paths that are no text go out as they came in
+        if isinstance(stream, io.TextIOWrapper):  # print undecodable file names unchanged
             stream.reconfigure(encoding=sys.getfilesystemencoding(), errors="surrogateescape")
     try:
         return _run(options)
-    except BrokenPipeError:  # whoever reads has seen enough, as `head` does
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
 
@@ -59,18 +59,20 @@ def _parser() -> argparse.ArgumentParser:
         required=True, metavar="list|latest|best|verify|average|compare|plot"
     )
     listing = _add(verbs, "list", "list checkpoints, oldest first", commands.list_)
-    listing.add_argument("--sort", metavar="COLUMN", help="sort by this column, least first")
+    listing.add_argument("--sort", metavar="COLUMN", help="sort by this column, smallest first")
     listing.add_argument("--columns", metavar="A,B,...", help="show these columns only")
-    latest = _add(verbs, "latest", "print the newest one's path", commands.latest)
-    best = _add(verbs, "best", "print the best one's path", commands.best)
-    checking = _add(verbs, "verify", "check files as a whole", commands.verify_)
+    latest = _add(verbs, "latest", "print the path of the newest checkpoint", commands.latest)
+    best = _add(verbs, "best", "print the path of the best checkpoint", commands.best)
+    checking = _add(verbs, "verify", "check every byte of files", commands.verify_)
     mean = _add(
-        verbs, "average", "write the mean of the weights of several files", commands.average_
+        verbs, "average", "write the average of the weights of several files", commands.average_
     )
     chosen = mean.add_mutually_exclusive_group()
-    chosen.add_argument("--best", type=_count, metavar="K", help="average the K best ones only")
-    chosen.add_argument("--last", type=_count, metavar="N", help="average the N newest ones only")
-    difference = _add(verbs, "compare", "say how the arrays of two files differ", commands.compare_)
+    chosen.add_argument("--best", type=_count, metavar="K", help="average only the K best files")
+    chosen.add_argument("--last", type=_count, metavar="N", help="average only the N newest files")
+    difference = _add(
+        verbs, "compare", "show how the arrays of two files differ", commands.compare_
+    )
     picture = _add(
         verbs, "plot", "draw a metric over the epochs (needs matplotlib)", commands.plot_
     )
@@ -78,13 +80,17 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("path", metavar="PATH", help=_WHERE)
     for verb in (checking, mean):
         verb.add_argument("paths", metavar="PATH", nargs="+", help=_WHERE)
-    picture.add_argument("paths", metavar="PATH", nargs="+", help=f"{_WHERE}; one for each run")
+    picture.add_argument(
+        "paths", metavar="PATH", nargs="+", help=f"{_WHERE}; several draw several runs"
+    )
     difference.add_argument("path", metavar="A", help="one file")
     difference.add_argument("other", metavar="B", help="another file")
     for verb in (best, mean, picture):
-        verb.add_argument("--monitor", help="metric to go by (default: the one monitored)")
+        verb.add_argument("--monitor", help="metric to use (default: the monitored one)")
     for verb in (best, mean):
-        verb.add_argument("--mode", choices=("min", "max"), help="whether less or more is better")
+        verb.add_argument(
+            "--mode", choices=("min", "max"), help="whether lower or higher is better"
+        )
     for verb in (mean, picture):
         verb.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
     for verb in (listing, latest, best, checking, difference):
@@ -100,26 +106,26 @@ def _add(verbs: Any, name: str, text: str, command: Any) -> argparse.ArgumentPar
         metavar="OPTION",
         type=_storage_options,
         action=_Merge,
-        help="what fsspec needs to reach a URL, as JSON or KEY=VALUE, which may be repeated",
+        help="what fsspec needs to open a URL, as JSON or KEY=VALUE; may be repeated",
     )
     return parser
 
 
 class _Merge(argparse.Action):
-    """Puts the objects of a repeated option together."""
+    """Merges the values of a repeated option."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
         setattr(namespace, self.dest, (getattr(namespace, self.dest) or {}) | values)
 
 
 def _storage_options(text: str) -> dict[str, Any]:
-    """Parse `{"key": ...}`, or `KEY=VALUE` with a value that is JSON or else a text."""
+    """Parse a JSON object, or `KEY=VALUE` with a value that is JSON or else a text."""
     key, sign, value = text.partition("=")
     if text.lstrip().startswith("{"):
         try:
             found: dict[str, Any] = json.loads(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"is no JSON object: {error}") from None
+            raise argparse.ArgumentTypeError(f"is not a JSON object: {error}") from None
         return found
     if not (key and sign):
         raise argparse.ArgumentTypeError(f"must be JSON or KEY=VALUE, not {text!r}")
@@ -131,7 +137,7 @@ def _storage_options(text: str) -> dict[str, Any]:
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, not {text!r}")
     return int(text)
 
 

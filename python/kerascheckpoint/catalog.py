@@ -1,4 +1,4 @@
-"""Find checkpoints: which files there are, the newest and the best of them."""
+"""Find checkpoints: all of them, the newest and the best."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,13 +43,13 @@ def list_checkpoints(
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
-        One entry for each file that can be read. Unfinished and foreign files are passed over;
-        a file with a checkpoint's suffix that cannot be read is named in a `CheckpointWarning`.
+        One entry per readable file. Unfinished and foreign files are skipped. If a file with the
+        suffix of a checkpoint cannot be read, a `CheckpointWarning` names it.
 
     Raises:
-        TypeError: If `filepath` is no path.
+        TypeError: If `filepath` is not a path.
         ValueError: If it is empty or a malformed template.
-        CheckpointUnreachableError: If a remote place refuses or does not answer.
+        CheckpointUnreachableError: If a remote place refuses access or does not answer.
     """
     storage = _place_of(filepath, storage_options)
     paths = _paths(filepath, storage)
@@ -61,7 +61,7 @@ def list_checkpoints(
 def paths_at(
     filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """Return the files at a path that could be checkpoints, as `list_checkpoints` finds them."""
+    """Return the files that `list_checkpoints` would try to read."""
     return _paths(filepath, _place_of(filepath, storage_options))
 
 
@@ -75,7 +75,7 @@ def is_place_of_several(
 
 
 def list_of(template: FileTemplate, storage: Storage | None = None) -> CheckpointList:
-    """List the checkpoints whose names fit a template, oldest first, as `list_checkpoints` does.
+    """List the checkpoints whose names fit a template, like `list_checkpoints`.
 
     Args:
         template: The template.
@@ -95,9 +95,9 @@ def _read_all(
         if isinstance(found, CheckpointInfo):
             infos.append(found)
         elif isinstance(found, CheckpointNotFoundError | ForeignFileError):
-            pass  # removed since the directory was read, or an .h5 of somebody else's
+            pass  # removed meanwhile, or an .h5 file that is not a checkpoint
         elif isinstance(found, CheckpointUnreachableError):
-            raise found  # a list without it would look as if it were not there
+            raise found  # a list without it would hide it
         elif refuse_newer and isinstance(found, CheckpointSchemaError):
             raise found
         elif suffix_of(path):
@@ -108,7 +108,7 @@ def _read_all(
 def _look_at(
     paths: list[str], storage: Storage | None
 ) -> "list[tuple[str, CheckpointInfo | Exception]]":
-    """Return what each file says of itself, or the error; as many at a time as the place likes."""
+    """Return each path with its info or error; read as many at a time as suits the place."""
 
     def look(path: str) -> "CheckpointInfo | Exception":
         try:
@@ -127,9 +127,9 @@ def _look_at(
 def latest_checkpoint(
     filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
 ) -> CheckpointInfo | None:
-    """Return the newest checkpoint that is whole, or `None` if there is none.
+    """Return the newest undamaged checkpoint, or `None` if there is none.
 
-    A damaged file is passed over with a `CheckpointWarning`.
+    Damaged files are skipped with a `CheckpointWarning`.
 
     Args:
         filepath: A directory, a template or one file, as for `list_checkpoints`.
@@ -147,18 +147,19 @@ def best_checkpoint(
 ) -> CheckpointInfo | None:
     """Return the checkpoint with the best value of a metric, or `None` if none has one.
 
-    Of equal values the earliest counts, as for the callback. A damaged file is passed over with a
-    `CheckpointWarning`; a stock Keras file, of which no value is known, is never the best.
+    Of equal values, the earliest wins, as in the callback. Damaged files are skipped with a
+    `CheckpointWarning`. A stock Keras file has no known value, so it is never the best.
 
     Args:
         filepath: A directory, a template or one file, as for `list_checkpoints`.
-        monitor: Name of the metric; `None` takes the one that the newest file monitored.
-        mode: `"min"` or `"max"`; `None` takes the direction that the files were saved with, else
-            that of the metric's name.
+        monitor: Name of the metric; `None` uses the one that the newest file monitored.
+        mode: `"min"` or `"max"`; `None` uses the direction stored in the files, else the one that
+            the metric's name implies.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Raises:
-        ValueError: If `mode` is unknown, or cannot be told for `monitor`.
+        ValueError: If `mode` is not one of these, or is `None` and the direction of `monitor` is
+            unknown.
     """
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode must be 'min', 'max' or None. Received: mode={mode!r}.")
@@ -172,7 +173,7 @@ def best_checkpoint(
     direction = mode or direction_for(infos, name)
     if direction is None:
         raise ValueError(
-            f"whether less or more of {name!r} is better is not known: pass mode='min' or 'max'."
+            f"cannot tell whether {name!r} should be low or high: pass mode='min' or 'max'."
         )
     candidates = best_first(infos, name, direction)
     return first_valid(candidates, _place_of(filepath, storage_options))
@@ -188,14 +189,14 @@ def _named(names: list[str]) -> str:
 def checkpoint_history(
     filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
 ) -> dict[str, list[float]] | None:
-    """Return each metric's value of each epoch of a run, from its newest whole checkpoint.
+    """Return the value of each metric in each epoch of a run, from its newest whole checkpoint.
 
     Args:
         filepath: A directory, a template or one file, as for `list_checkpoints`.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
-        What `History.history` was at that save, `None` if no file has a record.
+        `History.history` as of that save; `None` if no file has a record.
     """
     infos = list_checkpoints(filepath, storage_options)
     ours = [info for info in reversed(infos) if info.schema is not None]
@@ -210,7 +211,7 @@ def checkpoint_history(
 def first_valid(
     infos: Iterable[CheckpointInfo], storage: Storage | None = None
 ) -> CheckpointInfo | None:
-    """Return the first checkpoint whose file is undamaged; warn of those before it."""
+    """Return the first undamaged checkpoint; warn of those before it."""
     checkpoint = open_first_valid(infos, storage)
     if checkpoint is None:
         return None
@@ -222,11 +223,11 @@ def first_valid(
 def open_first_valid(
     infos: Iterable[CheckpointInfo], storage: Storage | None = None
 ) -> OpenCheckpoint | None:
-    """Open the first checkpoint that is undamaged, and verify it; warn of those before it.
+    """Open and verify the first undamaged checkpoint; warn of those before it.
 
     Returns:
-        The checkpoint, which the caller closes, or `None`. What it says may be newer than its
-        entry in `infos`, if another run replaced the file meanwhile.
+        The checkpoint, which the caller closes, or `None`. Its info may be newer than the one in
+        `infos`, if another run replaced the file meanwhile.
     """
     with reading_many():
         for info in infos:
@@ -253,7 +254,7 @@ def open_first_valid(
 def ranked(
     infos: list[CheckpointInfo], values: dict[str, float], direction: str
 ) -> Iterator[CheckpointInfo]:
-    """Yield checkpoints, best first, by their values (by path); of equal ones the earliest."""
+    """Yield checkpoints, best first, by their values (by path); of equals the earliest."""
     return by_value(infos, values, "max" if direction == "max" else "min")
 
 
@@ -277,7 +278,7 @@ def _paths(filepath: "str | os.PathLike[str]", storage: Storage) -> list[str]:
 
 
 def _warn_of_nothing(filepath: "str | os.PathLike[str]", storage: Storage) -> None:
-    """Say which part of a path is missing, rather than that there is nothing."""
+    """Warn of the part of a path that does not exist."""
     text = location.absolute(filepath)
     if storage.is_directory(text):
         return

@@ -1,4 +1,4 @@
-"""What each command of the command line does. Each returns the exit status."""
+"""The commands of the command line. Each returns the exit status."""
 
 import argparse
 import dataclasses
@@ -20,12 +20,12 @@ DONE, NOTHING, WRONG_USE = 0, 1, 2
 
 
 def say(text: str) -> None:
-    """Print a message where it does not mix with results."""
+    """Print a message to standard error, apart from the results."""
     print(printable(text), file=sys.stderr)
 
 
 def check(options: argparse.Namespace) -> None:
-    """Refuse storage options that no path can use.
+    """Check that some path can use the storage options.
 
     Raises:
         ValueError: If there is no URL among the paths.
@@ -37,7 +37,7 @@ def check(options: argparse.Namespace) -> None:
 
 
 def reach(options: argparse.Namespace, path: str) -> dict[str, Any] | None:
-    """Return what fsspec needs to reach a path: nothing for a local one."""
+    """Return the storage options for a path: `None` for a local one."""
     given: dict[str, Any] | None = options.storage_options
     return given if location.is_url(path) else None
 
@@ -53,7 +53,7 @@ def list_(options: argparse.Namespace) -> int:
     columns = options.columns.split(",") if options.columns else None
     for name in [*(columns or []), *filter(None, [options.sort])]:
         if infos and name not in known:
-            raise ValueError(f"there is no column {name!r}; there are: {', '.join(known[:50])}")
+            raise ValueError(f"there is no column {name!r}; columns: {', '.join(known[:50])}")
     if options.sort:
         infos = tables.sorted_by(infos, options.sort)
     return _show(options, infos, lambda: tables.checkpoints(infos, columns))
@@ -89,7 +89,7 @@ def _say_nothing_found(path: str) -> None:
 
 
 def verify_(options: argparse.Namespace) -> int:
-    """Verify each file, and go on after a damaged one."""
+    """Verify each file, also after a damaged one."""
     paths = _files_of(options)
     found: list[CheckpointInfo | tuple[str, str]] = []
     with reading_many(), VerifyBar(paths, lambda path: reach(options, path)) as bar:
@@ -118,7 +118,7 @@ def _verified_as_json(found: "CheckpointInfo | tuple[str, str]") -> dict[str, An
 
 
 def _files_of(options: argparse.Namespace) -> list[str]:
-    """Return the files that are meant: a directory or a template means all of its own."""
+    """Return the files to verify; a directory or a template stands for all of its files."""
     found: list[str] = []
     for path in options.paths:
         files = catalog.paths_at(path, reach(options, path))
@@ -127,12 +127,12 @@ def _files_of(options: argparse.Namespace) -> list[str]:
         elif catalog.is_place_of_several(path, reach(options, path)):
             _say_nothing_found(path)
         else:
-            found.append(location.absolute(path))  # verifying it says what is wrong
+            found.append(location.absolute(path))  # verifying it will say what is wrong
     return found
 
 
 def average_(options: argparse.Namespace) -> int:
-    """Write the mean of the checkpoints chosen."""
+    """Write the average of the chosen checkpoints."""
     infos = [info for path in options.paths for info in _list(options, path)]
     infos.sort(key=lambda info: info.age_key)
     if options.last:
@@ -156,12 +156,12 @@ def _best_of(infos: list[CheckpointInfo], options: argparse.Namespace) -> list[C
     if name not in known or direction is None:
         lacking = "--monitor" if name not in known else "--mode min or --mode max"
         listed = ", ".join(map(repr, known[:20])) or "none"
-        raise ValueError(f"which is best is not known; pass {lacking}. Metrics: {listed}.")
+        raise ValueError(f"cannot tell which file is best; pass {lacking}. Metrics: {listed}.")
     return list(best_first(infos, name, direction))[: options.best]
 
 
 def compare_(options: argparse.Namespace) -> int:
-    """Print how the arrays of two checkpoints differ."""
+    """Print the differences between the arrays of two checkpoints."""
     found = compare.compare_checkpoints(options.path, options.other, options.storage_options)
     if options.json:
         print(json.dumps([_as_json(difference) for difference in found], indent=2))

@@ -1,4 +1,4 @@
-"""The picture of a metric over checkpoints, drawn with matplotlib; R's `plot()` draws the same."""
+"""Draw a metric of checkpoints with matplotlib; R's `plot()` draws the same picture."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,17 @@ from .plot_data import Point, Run, names_of, paired_metric, run_of
 from .printable import printable
 
 _LINE, _BEST, _PAIRED = "#0F6B8F", "#D1495B", "#9AA5B1"
-# Okabe and Ito's colours, which people with colour blindness can tell apart.
+# Okabe and Ito's colors, which color-blind people can tell apart.
 _RUNS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999")
 
 
 def plot(
     runs: Mapping[str, Sequence[CheckpointInfo]], monitor: str | None = None, ax: Any = None
 ) -> Any:
-    """Draw a metric of runs over the epochs: see `kerascheckpoint.plot_checkpoints`.
+    """Draw a metric of runs over the epochs; see `kerascheckpoint.plot_checkpoints`.
 
     Args:
-        runs: The checkpoints of each run, by the path where they were looked for.
+        runs: The checkpoints of each run, by the path that was given for it.
         monitor: Name of the metric.
         ax: The matplotlib axes; `None` makes new ones.
     """
@@ -64,7 +64,7 @@ def _new_axes() -> Any:
 
 
 def _draw_run(ax: Any, run: Run, name: str) -> list[Any]:
-    """Draw one run; return what the legend explains."""
+    """Draw one run; return the entries of the legend."""
     if len(run.paired) > 1:
         ax.plot(*zip(*sorted(run.paired), strict=True), color=_PAIRED, linestyle="--", linewidth=1)
     xs, ys = [point.x for point in run.points], [point.y for point in run.points]
@@ -75,7 +75,7 @@ def _draw_run(ax: Any, run: Run, name: str) -> list[Any]:
     if run.best is not None:
         ax.axhline(run.best.y, color=_BEST, linestyle=":", linewidth=1)
         _ring(ax, run.best, _BEST)
-        # Beside the axes, where no point can lie.
+        # To the right of the axes, where there are no points.
         ax.annotate(
             f"best\n{run.best.y:.4g}",
             (1, run.best.y),
@@ -101,7 +101,7 @@ def _draw_run(ax: Any, run: Run, name: str) -> list[Any]:
 
 
 def _draw_runs(ax: Any, runs: Sequence[Run]) -> list[Any]:
-    """Draw each run in a colour of its own; return what the legend explains."""
+    """Draw each run in its own color; return the entries of the legend."""
     handles = []
     for number, run in enumerate(runs):
         color = _RUNS[number % len(_RUNS)]
@@ -128,7 +128,7 @@ def _handle(**look: Any) -> Any:
 
 
 def _point_size(run: Run) -> float:
-    """Return a diameter in points, smaller where there are many."""
+    """Return the diameter of markers, smaller if there are many."""
     count = len(run.points)
     return 2.5 if count > 150 else 4.0 if count > 60 else 6.5
 
@@ -143,12 +143,12 @@ def _label_axes(ax: Any, name: str, left_out: int, count: int) -> None:
     ax.set_ylabel(_text(name, 30))
     ax.margins(x=0.05, y=0.1)
     left, right = ax.get_xlim()
-    if right - left < 1:  # so that a tick of one epoch stands alone
+    if right - left < 1:  # show a single epoch with one tick only
         ax.set_xlim((left + right) / 2 - 0.5, (left + right) / 2 + 0.5)
 
 
 def _head(ax: Any, name: str, count: int, runs: Sequence[Run]) -> None:
-    """Say what the picture shows, and which file is the best."""
+    """Add the title, and a subtitle that names the best file."""
     ax.figure.suptitle(
         _text(f"{name} at each checkpoint", 48), x=0.01, ha="left", fontweight="bold"
     )
@@ -160,6 +160,6 @@ def _head(ax: Any, name: str, count: int, runs: Sequence[Run]) -> None:
 
 
 def _text(text: str, width: int = 80) -> str:
-    """Return a text from outside as it is, in lines that fit; a `$` begins no formula."""
+    """Return a text in lines that fit, with `$` escaped so that it does not begin a formula."""
     lines = [part for line in text.split("\n") for part in textwrap.wrap(printable(line), width)]
     return "\n".join(lines).replace("$", r"\$")

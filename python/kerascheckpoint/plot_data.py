@@ -1,4 +1,4 @@
-"""What the picture of a metric over checkpoints shows: runs, points, and which is the best."""
+"""The data of the picture of a metric: runs, their points, and the best of them."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ class Point:
     """One checkpoint in the picture.
 
     Attributes:
-        x: Epochs completed, with the part of the one begun.
+        x: Epochs completed, including the done part of an unfinished one.
         y: The metric, a finite number.
         was_best: Whether it was the best when it was saved.
     """
@@ -30,12 +30,12 @@ class Run:
     """The checkpoints of one run in the picture, from left to right.
 
     Attributes:
-        name: What the legend calls it.
-        points: Those with a finite value.
-        best: The best of them; `None` if that is not known.
-        best_name: Name of the best one's file.
+        name: Its name in the legend.
+        points: The checkpoints with a finite value.
+        best: The best of them; `None` if unknown.
+        best_name: File name of the best one.
         paired: The metric on the other data (`loss` for `val_loss`), where both are known.
-        left_out: How many have no finite value.
+        left_out: Number of checkpoints without a finite value.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Run:
 
 
 def names_of(paths: Sequence[str]) -> list[str]:
-    """Return what tells paths apart: their parts after those that all begin with."""
+    """Return short names for paths: their parts after the common beginning."""
     parts = [path.rstrip("/").split("/") for path in paths]
     shared = 0
     while all(len(one) > shared + 1 and one[shared] == parts[0][shared] for one in parts):
@@ -56,18 +56,18 @@ def names_of(paths: Sequence[str]) -> list[str]:
 
 
 def run_of(label: str, infos: list[CheckpointInfo], name: str) -> Run:
-    """Return what the picture shows of one run."""
+    """Return the data of one run."""
     batches = _batches_per_epoch(infos)
     direction = direction_for(infos, name)
     best = None if direction is None else next(best_first(infos, name, direction), None)
     points, paired = [], []
-    best_point, bar = None, None
+    best_point, to_beat = None, None
     for info in infos:
         x, y = _position(info, batches), info.metrics.get(name, math.nan)
         if not math.isfinite(y):
             continue
-        improves = direction is not None and is_improvement(y, bar, direction)
-        bar = y if improves else bar
+        improves = direction is not None and is_improvement(y, to_beat, direction)
+        to_beat = y if improves else to_beat
         was_best = bool(info.best) if info.monitor == name else improves
         points.append(Point(x, y, was_best))
         if info is best:
@@ -81,7 +81,7 @@ def run_of(label: str, infos: list[CheckpointInfo], name: str) -> Run:
 
 
 def paired_metric(name: str) -> str:
-    """Return the same metric on the other data: `loss` for `val_loss` and the other way round."""
+    """Return the same metric on the other data: `loss` for `val_loss` and vice versa."""
     return name.removeprefix("val_") if name.startswith("val_") else f"val_{name}"
 
 

@@ -15,21 +15,21 @@ from .storage.places import storage_for
 def verify_checkpoint(
     path: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
 ) -> CheckpointInfo:
-    """Read a checkpoint as a whole and compare it with its record.
+    """Read a whole checkpoint and compare it with its checksums.
 
     Args:
         path: A `.keras`, `.weights.h5` or legacy `.h5` file, a path or a URL.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
-        What the file says of itself. A stock `.keras` file is compared with the zip's own
-        checksums. A stock `.h5` file has none: a `CheckpointWarning` says that only its structure
-        was checked. Another says that a program changed a file since it was written, where that
-        did no harm to any array.
+        The info of the checkpoint. A stock `.keras` file is compared with the checksums of the zip.
+        A stock `.h5` file has none, so a `CheckpointWarning` says that only its structure was
+        checked. Another `CheckpointWarning` tells of a file that was changed without harm to its
+        arrays.
 
     Raises:
         CheckpointNotFoundError: If there is no such file.
-        CheckpointCorruptError: If anything is wrong; the text says what.
+        CheckpointCorruptError: If anything is wrong; the message says what.
         CheckpointSchemaError: If a newer version of this package wrote it.
     """
     path = location.absolute(path)
@@ -40,7 +40,7 @@ def verify_checkpoint(
 
 
 def warn_of_changes(checkpoint: OpenCheckpoint) -> None:
-    """Verify an open checkpoint; warn if it was changed without harm since it was written."""
+    """Verify an open checkpoint; warn if it was changed without harm to its arrays."""
     if checkpoint.verify().is_changed:
         warn(_changed(checkpoint))
 
@@ -50,12 +50,12 @@ def _changed(checkpoint: OpenCheckpoint) -> str:
 
 
 def verify_open(checkpoint: OpenCheckpoint) -> list[str]:
-    """Verify an open checkpoint; return what must be said of one that is not damaged."""
+    """Verify an open checkpoint; return the remarks on an undamaged one."""
     found = checkpoint.verify()
     remarks = [_changed(checkpoint)] if found.is_changed else []
     if not found.has_checksums:
         remarks.append(
-            f"{checkpoint.path!r} has no checksums, as Keras writes none: only its structure was "
-            "checked"
+            f"{checkpoint.path!r} has no checksums, because Keras writes none: only its structure "
+            "was checked"
         )
     return remarks

@@ -1,4 +1,4 @@
-"""Verify files with a bar that shows how far it is, where that takes long."""
+"""Verify files, with a progress bar if that takes long."""
 
 import contextlib
 import io
@@ -19,23 +19,23 @@ from .storage.base import Storage
 from .storage.places import storage_for
 from .verify import verify_open
 
-_FROM = 1 << 30  # bytes from which on there is something to wait for
+_FROM = 1 << 30  # bytes; with fewer, no bar is shown
 
 
 class VerifyBar:
     """Verifies files one after the other; a context manager.
 
-    The bar stands on the standard error of a terminal, from 1 GB on.
+    From 1 GB on, a terminal shows a progress bar on standard error.
     """
 
     def __init__(
         self, paths: Sequence[str], options: Callable[[str], dict[str, Any] | None]
     ) -> None:
-        """Make it.
+        """Find the sizes of the files.
 
         Args:
-            paths: What will be verified.
-            options: Returns what fsspec needs to reach a path, if it is a URL.
+            paths: The files to verify.
+            options: Returns the storage options for a path.
         """
         self._storages = {
             path: storage_for(location.absolute(path), options(path)) for path in paths
@@ -47,7 +47,7 @@ class VerifyBar:
             disable=sum(self._sizes.values()) < _FROM or not sys.stderr.isatty(),
         )
         self._task = self._bar.add_task("verify", total=sum(self._sizes.values()))
-        self._done = 0  # bytes of the files that are done
+        self._done = 0  # bytes of the finished files
 
     def __enter__(self) -> "VerifyBar":
         self._bar.start()
@@ -88,7 +88,7 @@ def _size(path: str, storage: Storage) -> int:
 
 
 class _CountingStorage:
-    """A place whose files tell how many of their bytes were read."""
+    """A place whose files report how many of their bytes were read."""
 
     def __init__(self, storage: Storage, report: Callable[[int], None]) -> None:
         self._storage, self._report = storage, report

@@ -239,7 +239,9 @@ def test_any_metric_of_the_files_can_be_asked_for(tmp_path, monitor, mode, best)
 
 def test_a_metric_of_unknown_direction_is_not_guessed_at(tmp_path):
     add(tmp_path, "1.keras", 1, metrics={"speed": 1.0})
-    with pytest.raises(ValueError, match=r"'speed' is better.*pass mode='min' or 'max'"):
+    with pytest.raises(
+        ValueError, match=r"'speed' should be low or high: pass mode='min' or 'max'"
+    ):
         best_checkpoint(tmp_path, "speed")
 
 

@@ -1,4 +1,4 @@
-"""The forms of a checkpoint and the record that each of them carries.
+"""The forms of a checkpoint, and the record that each of them carries.
 
-May import storage, policies and the root's words; no Keras, no backend.
+May import storage, policies and the root's words; neither Keras nor a backend.
 """

@@ -1,8 +1,8 @@
-"""What every form of a checkpoint offers: how it is written, and one that is open for reading.
+"""The interface of every form of a checkpoint: how to write one, and how to read an open one.
 
-A form is found by a path's suffix (`forms.form_of`). A checkpoint is opened once and passed along,
-so that what is said of it, what is verified and what is read come from one and the same file, even
-if another run replaces it meanwhile.
+The suffix of a path decides the form (`forms.form_of`). A checkpoint is opened once and passed
+along, so that its info, its verification and its arrays come from the same file, even if another
+run replaces it meanwhile.
 """
 
 import abc
@@ -21,12 +21,12 @@ from ..storage.base import Storage
 
 
 class ForeignFileError(CheckpointCorruptError):
-    """A sound file, and somebody else's."""
+    """The file is sound, but not a checkpoint."""
 
 
 @contextlib.contextmanager
 def reporting(path: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into an error that names the file."""
+    """Turn every error in reading a file into one that names the file."""
     try:
         yield
     except CheckpointSchemaError as error:
@@ -37,17 +37,16 @@ def reporting(path: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = printable(str(error)) or type(error).__name__
-        raise CheckpointCorruptError(f"{path!r} is damaged or no checkpoint: {text}") from error
+        raise CheckpointCorruptError(f"{path!r} is damaged or not a checkpoint: {text}") from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """What a check of a whole checkpoint found, beside damage, which raises.
+    """The result of verifying an undamaged checkpoint.
 
     Attributes:
         has_checksums: Whether every stored array was compared with a checksum.
-        is_changed: Whether another program changed the file since it was written, without harm to
-            any array.
+        is_changed: Whether another program has changed the file without harming an array.
     """
 
     has_checksums: bool
@@ -55,11 +54,11 @@ class Verification:
 
 
 class OpenCheckpoint(abc.ABC):
-    """A checkpoint that is open for reading, a context manager.
+    """A checkpoint that is open for reading; a context manager.
 
     Attributes:
-        path: Where it was opened.
-        info: What it says of itself.
+        path: The path by which it was opened.
+        info: Its info.
         record: All fields of its record; `None` for a stock Keras file.
     """
 
@@ -76,13 +75,13 @@ class OpenCheckpoint(abc.ABC):
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Close it; harmless when done twice."""
+        """Close it; may be called twice."""
 
     def verify(self) -> Verification:
-        """Check structure, sizes and every byte that has a checksum, once.
+        """Check structure, sizes and every byte that has a checksum; later calls are free.
 
         Raises:
-            CheckpointCorruptError: If anything is wrong; the text names the file and says what.
+            CheckpointCorruptError: If anything is wrong; the message names the file and the damage.
         """
         if self._verification is None:
             with reporting(self.path):
@@ -90,31 +89,31 @@ class OpenCheckpoint(abc.ABC):
         return self._verification
 
     def trust(self) -> None:
-        """Count as verified: another process of the training has verified it."""
+        """Count as verified, because another process of the training has verified it."""
         self._verification = Verification(has_checksums=True)
 
     @abc.abstractmethod
     def _verify(self) -> Verification:
-        """Check everything; raise whatever is found."""
+        """Check everything; raise on damage."""
 
     def arrays(self) -> dict[str, ArraySpec]:
-        """Return every stored array by its name, the path that `.weights.h5` files give it.
+        """Return every stored array by its name, which is its path in a `.weights.h5` file.
 
         Raises:
-            CheckpointCorruptError: If they cannot be found.
+            CheckpointCorruptError: If the arrays cannot be found.
         """
         with reporting(self.path):
             return self._arrays()
 
     @abc.abstractmethod
     def _arrays(self) -> dict[str, ArraySpec]:
-        """Find the arrays; raise whatever is wrong."""
+        """Find the arrays; raise on damage."""
 
     def read(self, array: ArraySpec) -> "np.ndarray[Any, Any]":
-        """Return an array that `arrays` gave; its dtype may be replaced by one of the same size.
+        """Return an array from `arrays`; its dtype may be replaced by another of the same size.
 
         Raises:
-            CheckpointCorruptError: If its bytes are missing or differ from their checksum.
+            CheckpointCorruptError: If its bytes are missing or do not match their checksum.
         """
         memory = np.empty(array.nbytes, np.uint8)
         done = 0
@@ -124,11 +123,11 @@ class OpenCheckpoint(abc.ABC):
         return memory.view(array.dtype).reshape(array.shape)
 
     def read_part(self, array: ArraySpec, index: Index) -> "np.ndarray[Any, Any]":
-        """Return a part of an array, and keep no more than that where the form allows it.
+        """Return a part of an array; read no more than needed if the form allows it.
 
         Args:
             array: As for `read`.
-            index: Which part.
+            index: The slices to read.
 
         Raises:
             CheckpointCorruptError: If its bytes are missing.
@@ -136,21 +135,21 @@ class OpenCheckpoint(abc.ABC):
         return self.read(array)[index]
 
     def pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
-        """Yield an array's bytes (uint8), in order, in pieces of whole elements and a few MB.
+        """Yield an array's bytes (uint8) in order, in pieces of whole elements and a few MB.
 
         Raises:
-            CheckpointCorruptError: If bytes are missing, or after the last piece if the array
-                differs from its checksum.
+            CheckpointCorruptError: If bytes are missing; after the last piece, if the array does
+                not match its checksum.
         """
         with reporting(self.path):
             yield from self._pieces(array)
 
     @abc.abstractmethod
     def _pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
-        """Yield the pieces; raise whatever is wrong."""
+        """Yield the pieces; raise on damage."""
 
     def groups(self) -> list[Group]:
-        """Return the objects of the model that the weights have a place for, if that is known."""
+        """Return the objects of the model that have a group in the weights, if known."""
         return []
 
     def config(self) -> str | None:
@@ -158,30 +157,30 @@ class OpenCheckpoint(abc.ABC):
         return None
 
     def assets(self) -> list[str]:
-        """Return the paths of the model's asset files, below the checkpoint's folder of assets."""
+        """Return the paths of the model's asset files, relative to the assets folder."""
         return []
 
     def extract_assets(self, directory: str) -> None:
-        """Put the asset files below `directory`, an existing one."""
+        """Copy the asset files into an existing directory."""
         raise FileNotFoundError(f"{self.path!r} holds no assets")
 
     @abc.abstractmethod
     def local_copy(self, directory: str) -> str:
-        """Return a local path from which Keras itself can load these very weights.
+        """Return a local path from which Keras itself can load exactly these weights.
 
         Args:
-            directory: An existing directory where a file may be made.
+            directory: An existing directory for a temporary file.
         """
 
 
 class Writers(Protocol):
-    """The processes that write one checkpoint together, and what they tell each other meanwhile.
+    """The processes that write one checkpoint together, and how they exchange values.
 
-    Every process makes the same calls, on any thread. A phase is a name that each call has once.
+    Every process makes the same calls, on any thread. Each call has a phase, a name used once.
 
     Attributes:
-        index: The number of this process; the first one is 0, and publishes.
-        count: How many there are.
+        index: Number of this process; the first one, 0, publishes the checkpoint.
+        count: Number of processes.
     """
 
     @property
@@ -190,23 +189,23 @@ class Writers(Protocol):
     def count(self) -> int: ...
 
     def collect(self, phase: str, value: Any) -> list[Any]:
-        """Send a value (JSON) to the first process, which waits for those of all and returns them.
+        """Send a JSON value to the first process, where this returns the values of all processes.
 
         Raises:
-            CheckpointWriteError: If one is not heard of for long.
+            CheckpointWriteError: If a process does not answer in time.
         """
 
     def hear_first(self, phase: str, value: Any = None) -> Any:
-        """Return the value (JSON) that the first process gives, in every process.
+        """Return, in every process, the JSON value that the first process passes.
 
         Raises:
-            CheckpointWriteError: If the first one is not heard of for long.
+            CheckpointWriteError: If the first process does not answer in time.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class OneWriter:
-    """A process that writes alone: see `Writers`."""
+    """A process that writes alone; see `Writers`."""
 
     index: int = 0
     count: int = 1
@@ -224,7 +223,7 @@ ALONE = OneWriter()
 
 
 def give_up(writers: Writers, error: BaseException) -> None:
-    """Tell the others that this process cannot even begin with its part of a save."""
+    """Tell the other processes that this one cannot begin its part of a save."""
     report = {"error": str(error) or type(error).__name__}
     if writers.index == 0:
         writers.hear_first(BEGIN, report)
@@ -242,9 +241,9 @@ class Target:
 
     Attributes:
         path: Its path.
-        storage: The place that it belongs to.
-        root: A directory above it that is not made again if it has been deleted.
-        writers: Who writes it.
+        storage: Its place.
+        root: A directory above it that is not created again if it was deleted.
+        writers: The processes that write it.
     """
 
     path: str
@@ -255,26 +254,26 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class KerasSave:
-    """A model that Keras itself has to save: `write` lets it write a file at a path."""
+    """A model that Keras itself has to save, by calling `write` with a path."""
 
     write: Callable[[str], None]
 
 
 class CheckpointWriter(Protocol):
-    """Writes one checkpoint after the other and keeps what the next can use again."""
+    """Writes one checkpoint after the other and keeps what the next one can reuse."""
 
     @property
     def offsets(self) -> Mapping[str, int]:
-        """Where each array lay in the last checkpoint, in bytes, if that matters for staging."""
+        """Offset of each array in the last checkpoint, in bytes, if staging should align to it."""
 
     def save(
         self, target: Target, content: "ModelSnapshot | KerasSave", fields: Mapping[str, Any]
     ) -> None:
-        """Write a checkpoint and publish it whole.
+        """Write a checkpoint and publish it as a whole.
 
         Args:
             target: Where it goes.
-            content: What it holds, of the kind that the form takes.
+            content: Its content, of the type that the form takes.
             fields: The record's fields, without checksums.
 
         Raises:
@@ -286,11 +285,11 @@ class Form(Protocol):
     """One form of a checkpoint.
 
     Attributes:
-        suffix: What its paths end in.
-        weights_only: Whether it holds weights and not a whole model.
-        carries_record: Whether training can resume from it.
-        takes: What its writer takes: a captured `"snapshot"`, or a `"keras save"`.
-        processes: Which processes of a training take part in writing one: the `"first"` or `"all"`.
+        suffix: The suffix of its paths.
+        weights_only: Whether it holds weights only.
+        carries_record: Whether it has a record, so that training can resume from it.
+        takes: What its writer takes: a captured `"snapshot"` or a `"keras save"`.
+        processes: Which processes of a training write it together: the `"first"` alone or `"all"`.
     """
 
     @property
@@ -306,7 +305,7 @@ class Form(Protocol):
 
     @property
     def written_by_keras(self) -> "Form":
-        """The form to take for a model that only Keras can save: the same files."""
+        """The form that writes the same files for a model that only Keras can save."""
 
     def writer(self) -> CheckpointWriter:
         """Return a new writer."""

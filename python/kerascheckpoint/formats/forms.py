@@ -1,4 +1,4 @@
-"""Which form a path stands for, and checkpoints of any form opened by their path."""
+"""Find the form of a path, and open a checkpoint of any form."""
 
 import contextlib
 import os
@@ -13,35 +13,35 @@ from .keras_file import hdf5_helper
 from .keras_file.forms import LEGACY, MODEL, WEIGHTS
 from .orbax.form import ORBAX
 
-FORMS: tuple[Form, ...] = (WEIGHTS, MODEL, LEGACY, ORBAX)  # a suffix before one that it ends in
+FORMS: tuple[Form, ...] = (WEIGHTS, MODEL, LEGACY, ORBAX)  # .weights.h5 comes before .h5
 
 
 def form_of(path: str) -> Form:
     """Return the form of the checkpoint at a path, by its suffix.
 
     Raises:
-        ForeignFileError: If no checkpoint has such a name.
+        ForeignFileError: If the path has no suffix of a checkpoint.
     """
     for form in FORMS:
         if path.endswith(form.suffix):
             return form
     suffixes = ", ".join(form.suffix for form in FORMS)
-    raise ForeignFileError(f"{path!r} is no checkpoint: its name ends in none of {suffixes}")
+    raise ForeignFileError(f"{path!r} is not a checkpoint: its name must end in {suffixes}")
 
 
 def open_checkpoint(
     path: "str | os.PathLike[str]", storage: Storage | None = None
 ) -> OpenCheckpoint:
-    """Open a checkpoint; whatever is asked of it then comes from one and the same file.
+    """Open a checkpoint.
 
     Args:
-        path: Where it is; `~` is expanded.
-        storage: The place that it is read from; `None` finds it by the path.
+        path: Its path; `~` is expanded.
+        storage: Its place; `None` finds it by the path.
 
     Raises:
         CheckpointNotFoundError: If there is none at `path`.
-        CheckpointCorruptError: If it is not a readable one.
-        CheckpointSchemaError: If its record is newer than this version reads.
+        CheckpointCorruptError: If it is damaged or not a checkpoint.
+        CheckpointSchemaError: If its record is newer than this version can read.
     """
     path = location.absolute(path)
     place = storage or storage_for(path)
@@ -51,5 +51,5 @@ def open_checkpoint(
 
 
 def reading_many() -> "contextlib.AbstractContextManager[object]":
-    """Share what it takes to read many checkpoints, for as long as the block lasts."""
+    """Share resources between the checkpoints that are read within the block."""
     return hdf5_helper.shared()

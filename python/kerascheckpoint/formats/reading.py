@@ -1,4 +1,4 @@
-"""What a file says of itself, by its path, for whoever needs nothing else of it."""
+"""Read the info or the record of a checkpoint by its path."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from . import forms
 
 
 def read_info(path: str, storage: Storage | None = None) -> CheckpointInfo:
-    """Return what the file at `path` says of itself; its arrays are not read."""
+    """Return the info of the checkpoint at `path`, without reading its arrays."""
     with forms.open_checkpoint(path, storage) as checkpoint:
         return checkpoint.info
 
 
 def is_best(path: str, storage: Storage | None = None) -> bool:
-    """Tell whether the file at `path` says that it is the best model of its run."""
+    """Tell whether the checkpoint at `path` is recorded as the best of its run."""
     try:
         return read_info(path, storage).best is True
     except (CheckpointError, OSError):
@@ -23,6 +23,6 @@ def is_best(path: str, storage: Storage | None = None) -> bool:
 
 
 def read_record(path: str, storage: Storage | None = None) -> dict[str, Any] | None:
-    """Return all fields of the file's record, or `None` for a stock Keras file."""
+    """Return all fields of the record at `path`, or `None` for a stock Keras file."""
     with forms.open_checkpoint(path, storage) as checkpoint:
         return checkpoint.record

@@ -1,9 +1,9 @@
-"""The record: the JSON text that travels inside each checkpoint and says what it is.
+"""The record: a JSON text inside each checkpoint that describes it.
 
-A `.keras` file carries it in `metadata.json` under the key "kerascheckpoint", a `.weights.h5` file
-in a root attribute of that name. Numbers that JSON lacks are the strings "nan", "inf" and "-inf".
-The record guards itself with a CRC-32 over its own text, as this module writes it, up to that last
-field; fields unknown to this version are kept as they are.
+A `.keras` file has it in `metadata.json` under the key "kerascheckpoint", a `.weights.h5` file in a
+root attribute of that name. Numbers that JSON lacks are the strings "nan", "inf" and "-inf". The
+last field is a CRC-32 of the text before it, as this module writes it. Fields that this version
+does not know are kept.
 """
 
 import importlib
@@ -24,7 +24,7 @@ SCHEMA = 1
 BEGIN = b'{"schema":'  # of a record's text
 
 _SEPARATORS = (",", ":")
-_MEMORY_LIMIT = 600 << 20  # bytes that a record may take when it is parsed, about
+_MEMORY_LIMIT = 600 << 20  # bytes; the estimated memory of a parsed record must be less
 _EXTRA_DTYPES = (  # of the package ml_dtypes
     *("bfloat16", "float8_e3m4", "float8_e4m3", "float8_e4m3b11fnuz", "float8_e4m3fn"),
     *("float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn"),
@@ -34,23 +34,23 @@ _OWN = ("schema", "crc32")  # the fields that `encode` itself adds
 
 
 def encode(fields: Mapping[str, Any]) -> str:
-    """Return the JSON text of a record of the current schema, guarded by its checksum."""
+    """Return the JSON text of a record of the current schema, with its checksum."""
     content = {"schema": SCHEMA} | {name: fields[name] for name in fields if name not in _OWN}
     try:
         text = dumps(content)
-    except ValueError:  # it holds numbers that JSON lacks
+    except ValueError:  # NaN or infinity
         text = dumps(_to_json(content))
     return f'{text[:-1]},"crc32":"{_checksum(text)}"}}'
 
 
 def embed(metadata: Mapping[str, Any], text: str) -> str:
     """Return the text of a `metadata.json` that holds Keras' `metadata` and a record's `text`."""
-    draft = dumps(dict(metadata) | {KEY: None})  # Keras has no such key, so it comes last
+    draft = dumps(dict(metadata) | {KEY: None})  # Keras does not have this key, so it comes last
     return f"{draft.removesuffix('null}')}{text}}}"
 
 
 def decode(record: Any) -> dict[str, Any]:
-    """Check a record as read from a file and return its fields.
+    """Check a record read from a file and return its fields.
 
     Raises:
         CheckpointSchemaError: If a newer version of this package wrote it.
@@ -86,25 +86,25 @@ def _checked(name: str, kind: schema.Kind, value: Any) -> Any:
 
 
 def parsed(text: str | bytes) -> Any:
-    """Parse JSON that came from outside.
+    """Parse untrusted JSON.
 
     Raises:
-        CheckpointCorruptError: If it is no JSON, or would take more memory than any record does.
+        CheckpointCorruptError: If it is not JSON or would take more memory than any real record.
     """
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     check_size(content)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CheckpointCorruptError(f"its record is no JSON ({error})") from None
+        raise CheckpointCorruptError(f"its record is not JSON ({error})") from None
 
 
 def check_size(text: bytes) -> None:
-    """Raise a CheckpointCorruptError if JSON would take more memory than any record does."""
+    """Raise a CheckpointCorruptError if JSON would take more memory than any real record."""
     needed = 3 * len(text)
     needed += 70 * text.count(b",") + 240 * text.count(b"{") + 90 * text.count(b"[")
     if needed > _MEMORY_LIMIT:
-        raise CheckpointCorruptError("its record is larger than any that training writes")
+        raise CheckpointCorruptError("its record is larger than any real record")
 
 
 def dtype_text(dtype: "np.dtype[Any]") -> str:
@@ -113,10 +113,10 @@ def dtype_text(dtype: "np.dtype[Any]") -> str:
 
 
 def dtype_of(text: str) -> "np.dtype[Any]":
-    """Return the dtype of a name that `dtype_text` gave.
+    """Return the dtype for a name from `dtype_text`.
 
     Raises:
-        CheckpointCorruptError: If it is none of numbers or plain bytes.
+        CheckpointCorruptError: If it is not a dtype of numbers or plain bytes.
     """
     if text in _EXTRA_DTYPES:
         return np.dtype(getattr(importlib.import_module("ml_dtypes"), text))
@@ -126,7 +126,7 @@ def dtype_of(text: str) -> "np.dtype[Any]":
 
 
 def missing_to_continue(fields: Mapping[str, Any]) -> str | None:
-    """Return the name of a field without which training cannot go on from here, or `None`."""
+    """Return the name of a missing field that a resume needs, or `None`."""
     for name in ("epochs", "history", "runs", "template", "random", "metric_state", "compiled"):
         if fields.get(name) is None:
             return name
@@ -136,7 +136,7 @@ def missing_to_continue(fields: Mapping[str, Any]) -> str | None:
 
 
 def dumps(content: Any) -> str:
-    """Write JSON text without needless blanks."""
+    """Return compact JSON text."""
     return json.dumps(content, separators=_SEPARATORS, allow_nan=False)
 
 

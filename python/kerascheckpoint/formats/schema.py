@@ -1,8 +1,7 @@
-"""The schema of a record: the fields there may be, what each holds, and how it is checked.
+"""The schema of a record: its fields, and the check of each.
 
-A kind is a function that returns a value as readers take it, or raises a `ValueError` whose text
-says where in the value it is wrong. Fields that are not listed belong to a later version and stay
-as they are.
+A kind is a function that returns the checked value, or raises a `ValueError` whose text says where
+the value is wrong. Fields that are not listed belong to a later version and stay as they are.
 """
 
 import math
@@ -15,11 +14,11 @@ from ..errors import CheckpointCorruptError
 
 Kind = Callable[[Any], Any]
 
-_LARGEST = 2**53  # the end of the whole numbers that every reader of JSON holds
+_LARGEST = 2**53  # whole numbers below this are exact in every JSON reader
 _NAMES_LIMIT = 10_000  # metrics
 _NAME_LIMIT = 10_000  # characters
 _AXES_LIMIT = 64
-_WRONG = (ValueError, TypeError, OverflowError)  # what checks raise
+_WRONG = (ValueError, TypeError, OverflowError)  # the exceptions of checks
 
 
 def count(limit: int = _LARGEST) -> Kind:
@@ -34,7 +33,7 @@ def count(limit: int = _LARGEST) -> Kind:
 
 
 def number(value: Any) -> float:
-    """A number, as one of JSON or as a text of what JSON lacks."""
+    """A number of JSON, or the text `"nan"`, `"inf"` or `"-inf"`."""
     if type(value) in (int, float) or value in ("nan", "inf", "-inf"):
         return float(value)
     raise ValueError
@@ -55,7 +54,7 @@ def flag(value: Any) -> bool:
 
 
 def choice(*accepted: str) -> Kind:
-    """One of some texts."""
+    """One of the accepted texts."""
 
     def check(value: Any) -> str:
         if value not in accepted:
@@ -66,7 +65,7 @@ def choice(*accepted: str) -> Kind:
 
 
 def moment(value: Any) -> str:
-    """A time with a time zone, in ISO's notation."""
+    """An ISO 8601 time with a time zone."""
     if datetime.fromisoformat(text(value)).tzinfo is None:
         raise ValueError
     return str(value)
@@ -87,7 +86,7 @@ def listing(of: Kind) -> Kind:
 
 
 def mapping(of: Kind, limit: int | None = None) -> Kind:
-    """An object with values of one kind, and no more than `limit` of them."""
+    """An object with values of one kind, at most `limit` of them."""
 
     def check(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or (limit is not None and len(value) > limit):
@@ -101,7 +100,7 @@ def mapping(of: Kind, limit: int | None = None) -> Kind:
 
 
 def row(*kinds: Kind) -> Kind:
-    """A list of so many values, each of its kind."""
+    """A list with one value of each of the kinds, in this order."""
 
     def check(value: Any) -> list[Any]:
         if not isinstance(value, list) or len(value) != len(kinds):
@@ -112,7 +111,7 @@ def row(*kinds: Kind) -> Kind:
 
 
 def fields(**kinds: Kind) -> Kind:
-    """An object that has these fields, and may have others."""
+    """An object that has these fields and may have others."""
 
     def check(value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or not kinds.keys() <= value.keys():
@@ -129,12 +128,12 @@ def fields(**kinds: Kind) -> Kind:
 
 
 def anything(value: Any) -> Any:
-    """Any JSON; whoever uses it checks it."""
+    """Any JSON; its user checks it."""
     return value
 
 
 def json_object(value: Any) -> dict[str, Any]:
-    """An object; whoever uses it checks what is in it."""
+    """An object; its user checks its content."""
     if not isinstance(value, dict):
         raise ValueError
     return value
@@ -148,7 +147,7 @@ def checksum(value: Any) -> str:
 
 
 def metrics(of: Kind) -> Kind:
-    """Something for each of some metrics."""
+    """An object with a value of one kind for each metric."""
     check_mapping = mapping(of, _NAMES_LIMIT)
 
     def check(value: Any) -> dict[str, Any]:
@@ -161,7 +160,7 @@ def metrics(of: Kind) -> Kind:
 
 
 def shape(value: Any) -> list[int]:
-    """Lengths of the axes of an array."""
+    """The shape of an array."""
     lengths: list[int] = listing(count())(value)
     if len(lengths) > _AXES_LIMIT or math.prod(lengths) >= _LARGEST:
         raise ValueError
@@ -169,7 +168,7 @@ def shape(value: Any) -> list[int]:
 
 
 def _located(of: Kind, items: Iterable[tuple[Any, Any]], where: str) -> ValueError:
-    """Return the error that says which of some values is wrong."""
+    """Return an error that says which of the values is wrong."""
     for key, item in items:
         try:
             of(item)
@@ -180,7 +179,7 @@ def _located(of: Kind, items: Iterable[tuple[Any, Any]], where: str) -> ValueErr
 
 
 _SPAN = row(count(), count())
-_STEPS = count(10**12)  # more batches than any training has
+_STEPS = count(10**12)  # no training has more batches
 
 REQUIRED: Mapping[str, Kind] = {
     "epoch": count(),
@@ -225,10 +224,10 @@ OPTIONAL: Mapping[str, Kind] = {
 
 
 def check_sizes(record: Mapping[str, Any]) -> None:
-    """Refuse a record of far too many metrics before any time is spent on it.
+    """Reject a record with far too many metrics before spending time on it.
 
     Raises:
-        CheckpointCorruptError: If it has them.
+        CheckpointCorruptError: If there are too many.
     """
     for name in ("metrics", "history"):
         if isinstance(record.get(name), dict) and len(record[name]) > _NAMES_LIMIT:

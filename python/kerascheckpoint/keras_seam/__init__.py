@@ -1,4 +1,4 @@
-"""Everything private to Keras, each piece with the versions it was seen in.
+"""Everything private to Keras, with the versions that it was seen in and a public way out.
 
-May import the root's words only.
+May import Keras and the root's words.
 """

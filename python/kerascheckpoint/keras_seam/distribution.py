@@ -1,4 +1,4 @@
-"""Keras' distribution: how the variables of a model are spread over devices."""
+"""Keras' distribution, which spreads the variables of a model over devices."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,11 +8,11 @@ import keras
 
 @contextlib.contextmanager
 def without_distribution() -> Iterator[None]:
-    """Keep variables that are made meanwhile out of the model's distribution.
+    """Create variables outside of the model's distribution.
 
-    Keras makes a trial optimizer when it looks for what to save. With a distribution set, each of
-    its variables is a collective call, in which a process that saves alone waits for the others.
-    Seen in Keras 3.15.
+    Keras creates a trial optimizer to find out what to save. With a distribution set, each of its
+    variables is a collective call, so a process that saves alone would wait for the others. Seen in
+    Keras 3.15.
     """
     distribution = keras.distribution.distribution()
     if distribution is None:

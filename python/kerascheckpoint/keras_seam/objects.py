@@ -11,7 +11,7 @@ from .distribution import without_distribution
 from .private import private_name
 from .store import KerasMustHandleError, StoreEntry
 
-# Attributes that do not describe a model's structure: Keras replaces their values while it trains.
+# Keras replaces these attributes during training; they do not describe a model's structure.
 TRANSIENT_ATTRIBUTES = {
     *("_jax_state", "_torch_params", "_losses", "_loss_ids"),
     *("_dropout_mask", "_recurrent_dropout_mask"),
@@ -23,10 +23,10 @@ class Saveable:
     """An object whose state Keras saves.
 
     Attributes:
-        target: The layer, optimizer, ...
-        path: Its place in the file.
+        target: The layer, optimizer or other object.
+        path: Its group in the file.
         name: The attribute `name` that Keras writes for it, if any.
-        has_variables: Whether Keras asks it for variables at all.
+        has_variables: Whether Keras asks it for variables.
     """
 
     target: Any
@@ -38,10 +38,10 @@ class Saveable:
 def saveables(model: Any) -> list[Saveable]:
     """Return the objects that Keras would save, in its order and with its names.
 
-    Runs Keras' own walk with a store that only records each object's path.
+    This runs Keras' own saving code with a store that only records the path of each object.
 
     Raises:
-        KerasMustHandleError: If this Keras walks in a way that is not supported.
+        KerasMustHandleError: If the saving code of this Keras is not supported.
     """
     save_state = private_name("saving.saving_lib", "_save_state")
     visits = _visits()
@@ -68,7 +68,7 @@ def saveables(model: Any) -> list[Saveable]:
 def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
     """Replace each object's `save_own_variables` by a no-op during the walk.
 
-    Otherwise optimizers would copy all their variables, and an object could refuse the store.
+    Otherwise optimizers would copy all their variables, and an object might reject the store.
     """
     silenced = [vars(target) for target in objects if hasattr(target, "save_own_variables")]
     kept = [attributes.get("save_own_variables") for attributes in silenced]
@@ -99,7 +99,7 @@ def is_stock_optimizer(target: Any) -> bool:
 
 
 def stores_in_keras_way(target: Any) -> bool:
-    """Tell whether Keras' own code stores an object's variables. That code does not modify them."""
+    """Tell whether Keras' own code stores an object's variables, without modifying them."""
     store = target.save_own_variables
     return str(getattr(store, "__module__", "")).startswith("keras.")
 
@@ -111,7 +111,7 @@ def _visits() -> Any:
         made: tuple[str, str | None, bool] | None = None
 
         def __init__(self) -> None:
-            """Open no file, unlike the class this derives from."""
+            """Open no file, unlike the base class."""
 
         def __bool__(self) -> bool:
             return True
@@ -158,7 +158,7 @@ def _held(target: Any) -> Iterable[Any]:
 
 
 def _walked(target: Any) -> Iterable[Any]:
-    """Return the children that Keras' walk visits, properties included."""
+    """Return the children that Keras' saving code visits, including properties."""
     return [child for _, child in private_name("saving.saving_lib", "_walk_saveable")(target)]
 
 

@@ -1,14 +1,14 @@
-"""Whether a model's class saves in a way of its own."""
+"""Whether the user's code replaces a model's saving."""
 
 from typing import Any
 
 
 def saves_itself(model: Any, *, weights_only: bool) -> bool:
-    """Tell whether the user's own code stands in for the method of Keras that would save the model.
+    """Tell whether the model's `save()` or `save_weights()` is the user's and not Keras'.
 
     Args:
         model: The model.
-        weights_only: Whether `save_weights()` would be called, and not `save()`.
+        weights_only: Whether to look at `save_weights()` instead of `save()`.
     """
     name = "save_weights" if weights_only else "save"
     method = getattr(model, name, None)

@@ -1,7 +1,7 @@
-"""What this Keras is, and how its private names are reached.
+"""The version and backend of Keras, and access to its private names.
 
-Every private name was seen in Keras 3.3 to 3.16 unless its function says otherwise. Where one is
-missing, a public way out takes over.
+Unless a function says otherwise, its private names were seen in Keras 3.3 to 3.16. If one is
+missing, the caller falls back on public Keras.
 """
 
 import importlib

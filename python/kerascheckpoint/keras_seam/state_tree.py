@@ -1,4 +1,4 @@
-"""Where Keras' nested state (`Model.get_state_tree`) has each variable of a model."""
+"""The keys of a model's variables in Keras' nested state (`Model.get_state_tree`)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,12 +7,12 @@ from typing import Any
 def keys_in_state_tree(model: Any, stored: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Return the keys of each stored variable: its kind, then the parts of its path.
 
-    What is no variable has none; nor have variables whose path another one has as well, or stands
-    in the way of another's, as there is one place for both.
+    Values that are not variables have no keys. If two variables have the same path, or one path
+    begins with the other, only the first one has keys, because the tree has room for one.
 
     Args:
         model: The model.
-        stored: What a file of it holds, by name; variables as they are.
+        stored: Everything that a file of the model holds, by name; variables as objects.
     """
     optimizer = getattr(model, "optimizer", None)
     kinds = {

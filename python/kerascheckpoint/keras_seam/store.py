@@ -1,4 +1,4 @@
-"""The store that objects save their variables into, and the error for those only Keras can save."""
+"""The store that objects save their variables into, and the error if only Keras can save them."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -8,16 +8,16 @@ import numpy as np
 
 
 class KerasMustHandleError(Exception):
-    """Only Keras' own saving supports this version, or this use, of Keras."""
+    """Only Keras' own code can save this model, or works with this version of Keras."""
 
 
 class StoreEntry(dict[str, Any]):
     """What an object's `save_own_variables` writes into.
 
-    It supports what a dict supports. Any other use is recorded: then only Keras' own store will do.
+    It supports what a dict supports. Any other use is recorded, because it needs Keras' own store.
 
     Attributes:
-        unknown_use: Description of such a use, kept even if the object caught the error.
+        unknown_use: Description of such a use, even if the object caught the error.
     """
 
     unknown_use: str | None = None

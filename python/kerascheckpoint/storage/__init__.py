@@ -1,4 +1,4 @@
-"""Where bytes go: published whole, listed, checksummed.
+"""The places for checkpoints: local disks and what fsspec serves; files appear whole or not at all.
 
-May import the root's words only: no Keras, no backend.
+May import the root's words only: neither Keras nor a backend.
 """

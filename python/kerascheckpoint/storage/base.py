@@ -1,7 +1,7 @@
-"""What every place for checkpoints offers, be it a disk or an object store.
+"""The interface of every place for checkpoints, whether a disk or an object store.
 
-Callers ask `places.storage_for(path)` for the place of a path and then go through the object alone,
-so they do not know which it is. Paths are absolute local paths or URLs (see `location`).
+`places.storage_for(path)` returns the place of a path; callers use only the methods below. Paths
+are absolute local paths or URLs (see `location`).
 """
 
 import dataclasses
@@ -14,12 +14,12 @@ from ..errors import CheckpointWriteError
 
 @dataclasses.dataclass(frozen=True)
 class FileStatus:
-    """What a place knows of a file without reading it.
+    """What a place knows about a file without reading it.
 
     Attributes:
-        size: Bytes.
-        modified: When it was written last, in seconds since 1970 (UTC).
-        identity: Equal for two looks at a path only if nobody has put another file there meanwhile.
+        size: Size in bytes.
+        modified: Time of the last write, in seconds since 1970 (UTC).
+        identity: Changes when another file takes the path.
     """
 
     size: int
@@ -28,26 +28,26 @@ class FileStatus:
 
 
 class StagedFile(Protocol):
-    """A file that is being written on this machine and that will appear at its target as a whole.
+    """A local file that is being written and will appear at its target as a whole.
 
     Attributes:
-        path: The file's temporary local name.
-        fd: Its file descriptor, open for reading and writing.
+        path: The temporary local path.
+        fd: The file descriptor, open for reading and writing.
     """
 
     path: str
     fd: int
 
     def sibling(self, suffix: str) -> str:
-        """Return a second temporary name, for a writer that insists on a suffix of its own."""
+        """Return a second temporary path that ends in `suffix`, for a writer that needs it."""
 
 
 class Storage(Protocol):
     """A place for checkpoints.
 
     Attributes:
-        is_local: Whether its paths are files of this machine.
-        concurrency: How many files it is sensible to read at the same time.
+        is_local: Whether its paths are files on this machine.
+        concurrency: Number of files to read at the same time.
     """
 
     @property
@@ -64,86 +64,86 @@ class Storage(Protocol):
 
         Raises:
             CheckpointNotFoundError: If there is no file.
-            CheckpointCorruptError: If it is a directory, a device or the like.
-            OSError: If the place refuses (no permission, no connection, ...).
+            CheckpointCorruptError: If it is not a regular file.
+            OSError: If it cannot be opened (no permission, no connection, ...).
         """
 
     def status(self, path: str) -> FileStatus:
-        """Return what is known of a file.
+        """Return size, time and identity of a file.
 
         Raises:
             CheckpointNotFoundError: If there is no file.
-            OSError: If the place refuses.
+            OSError: If the place cannot tell.
         """
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file or a directory stands at `path`."""
+        """Tell whether there is a file or a directory at `path`."""
 
     def is_directory(self, path: str) -> bool:
         """Tell whether `path` is a directory."""
 
     def paths(self, directory: str, levels: int = 1) -> list[str]:
-        """Return the checkpoints that may lie in a directory, sorted: all files but temporary ones.
+        """Return the files in a directory, sorted, without temporary ones.
 
-        A directory that is a checkpoint by its suffix is returned as one path. A directory that is
-        missing or that cannot be read is empty; a place that is out of reach raises.
+        A directory with the suffix of a checkpoint counts as a file. A directory that is missing or
+        unreadable counts as empty.
 
         Args:
             directory: Where to look.
-            levels: 1 for what lies directly in `directory`, 2 for its subdirectories as well, ...
+            levels: 1 looks in `directory` itself, 2 in its subdirectories as well, and so on.
 
         Raises:
             OSError: If the place cannot be reached.
         """
 
     def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> int | None:
-        """Make a directory ready for checkpoints before the first batch costs anything.
+        """Prepare a directory for checkpoints before training begins.
 
-        Makes it, sees that it can be written, and removes what killed runs left there.
+        Creates it, checks that it can be written, and removes what killed runs left there.
 
         Args:
-            directory: Where checkpoints will lie.
-            levels: How many levels of directories they lie in, as for `paths`.
-            only_path: The path of the only checkpoint, if all saves go to one.
+            directory: The directory of the checkpoints.
+            levels: Number of directory levels that hold checkpoints, as for `paths`.
+            only_path: The path of the only checkpoint, if all saves go to one path.
 
         Returns:
-            The free bytes of the place, `None` if it has no such number.
+            The free space in bytes, `None` if unknown.
 
         Raises:
-            CheckpointWriteError: If files could not be written there, with the reason.
+            CheckpointWriteError: If files cannot be written there, with the reason.
         """
 
     def atomic_write(
         self, path: str, root: str | None = None
     ) -> AbstractContextManager[StagedFile]:
-        """Write a file: the body of the `with` block writes, its end publishes.
+        """Write a file in the body of a `with` block; the end of the block publishes it.
 
-        The file appears at `path` as a whole, durable, or the one that stood there stays.
+        Either the whole file appears at `path`, durable, or the earlier file stays.
 
         Args:
-            path: Where the file will appear. Missing directories are made.
-            root: A directory above it that is not made again if it has been deleted.
+            path: Where the file will appear. Missing directories are created.
+            root: A directory above `path` that is not created again if it was deleted.
 
         Raises:
-            CheckpointWriteError: If the place refuses. `published` tells whether the file stands at
-                `path` all the same.
+            CheckpointWriteError: If the file could not be written. `published` tells whether it is
+                at `path` all the same.
         """
 
     def delete(self, path: str) -> None:
-        """Delete a checkpoint; one that is gone already is no error.
+        """Delete a checkpoint; do nothing if it is gone already.
 
         Raises:
-            OSError: If the place refuses.
+            OSError: If it cannot be deleted.
         """
 
 
 def write_error(path: str, cause: OSError, *, published: bool = False) -> CheckpointWriteError:
-    """Return the error that names the path and the system's reason.
+    """Return an error that names the path and the system's reason.
 
     Args:
         path: The checkpoint.
-        cause: What the system said.
-        published: Whether the new file stands at `path` all the same.
+        cause: The error from the system.
+        published: Whether the new file is at `path` all the same.
     """
     reason = cause.strerror or str(cause) or type(cause).__name__
     text = f"could not write checkpoint {path!r}: {reason}"

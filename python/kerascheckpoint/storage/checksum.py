@@ -1,6 +1,6 @@
-"""CRC-32, as zip files use it: of bytes, and of a whole from the checksums of its parts.
+"""CRC-32, as zip files use it: of bytes, and of two parts from their checksums.
 
-isal computes it several times faster than zlib and, like zlib, lets other threads run meanwhile.
+isal is several times faster than zlib and, like zlib, lets other threads run meanwhile.
 """
 
 import zlib
@@ -12,7 +12,7 @@ _fast_combine: Callable[[int, int, int], int] | None
 try:
     from isal.isal_zlib import crc32 as _fast_crc32
     from isal.isal_zlib import crc32_combine as _fast_combine
-except ImportError:  # no wheel for this machine: the same numbers, slower
+except ImportError:  # no wheel for this machine; zlib gives the same numbers, slower
     _fast_crc32, _fast_combine = zlib.crc32, None
 
 _POLYNOMIAL = 0xEDB88320
@@ -25,15 +25,15 @@ def crc32(data: Any, start: int = 0) -> int:
 
 
 def combine(first: int, second: int, second_length: int) -> int:
-    """Return the CRC-32 of two parts put together.
+    """Return the CRC-32 of two parts joined together.
 
     Args:
         first: CRC-32 of the first part.
         second: CRC-32 of the second part.
         second_length: Bytes in the second part.
 
-    Without isal, the rule is that of zlib's `crc32_combine`: the first part's checksum is shifted
-    by the length of the second, which is a multiplication by x^(8 n) modulo the polynomial.
+    Without isal, this follows the rule of zlib's `crc32_combine`: it shifts the first checksum by
+    the length of the second part, that is, multiplies it by x^(8 n) modulo the polynomial.
     """
     if _fast_combine is not None:
         return int(_fast_combine(first, second, second_length))

@@ -1,9 +1,8 @@
-"""Write a run of bytes to a file, past the system's cache where there is a way (direct I/O).
+"""Write bytes to a file, past the system's cache where that is possible (direct I/O).
 
-A write through the cache costs the processor a copy of every byte and a search for free memory,
-which the training beside it has to share. Direct I/O takes whole blocks from aligned memory. Bytes
-that do not lie so go there first, one piece of memory being filled, and checksums computed, while
-the disk takes the other.
+A write through the cache copies every byte and searches for free memory, which takes processor time
+from training. Direct I/O writes whole blocks from aligned memory. Other bytes are copied into one
+of two aligned buffers first: one is filled and checksummed while the disk writes the other.
 """
 
 import errno
@@ -22,17 +21,19 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-BLOCK = 4096  # bytes; direct I/O wants multiples of it as address, offset and length
-SIZE = 8 << 20  # bytes of each piece of memory; what fits into one goes through the cache
-LARGE = 1 << 20  # bytes from which on it matters how they are copied, and whether at all
-_CACHED = 1 << 18  # bytes at a time that are still in the processor's cache for their checksum
-_SMALL = 1 << 16  # bytes up to which a copy is quicker than to let other threads run meanwhile
+BLOCK = 4096  # bytes; direct I/O needs multiples of it as address, offset and length
+SIZE = 8 << 20  # bytes per buffer; files that fit into one go through the cache
+LARGE = 1 << 20  # bytes; larger arrays are written without a copy if possible
+_CACHED = (
+    1 << 18
+)  # bytes copied at a time, so that the checksum finds them in the processor's cache
+_SMALL = 1 << 16  # bytes; smaller copies do not release the interpreter's lock
 
-_Filled = tuple[memoryview, memoryview | None]  # what to write, and the buffer that is free then
+_Filled = tuple[memoryview, memoryview | None]  # what to write, and the buffer that this frees
 
 
 class Stream:
-    """The memory through which bytes go to one file after the other."""
+    """Writes to one file after the other through the same two buffers."""
 
     def __init__(self) -> None:
         self._buffers: list[memoryview] = []
@@ -46,19 +47,19 @@ class Stream:
         *,
         is_lasting: bool = True,
     ) -> list[int]:
-        """Write adjoining pieces of bytes, and return the CRC-32 of each.
+        """Write pieces of bytes one behind the other, and return the CRC-32 of each.
 
         Args:
-            fd: File descriptor of the file.
-            pieces: Bytes-like objects, asked for one after the other by a thread of its own.
-            offset: Where the first one goes, a multiple of `BLOCK`.
-            size: Bytes of all pieces.
-            is_lasting: Whether a piece stays as it is when the next one is asked for; if not, all
-                pass through the memory of this object.
+            fd: File descriptor.
+            pieces: Bytes-like objects; another thread iterates over them.
+            offset: Where the first piece goes, a multiple of `BLOCK`.
+            size: Total size in bytes.
+            is_lasting: Whether a piece stays valid when the next one is read; if not, every piece
+                is copied.
 
         Raises:
-            OSError: If the system refuses.
-            Exception: What `pieces` raises.
+            OSError: If the system cannot write.
+            Exception: Whatever `pieces` raises.
         """
         self._buffers = self._buffers or [aligned_memory(SIZE), aligned_memory(SIZE)]
         empty: SimpleQueue[memoryview | None] = SimpleQueue()
@@ -66,19 +67,9 @@ class Stream:
         for buffer in self._buffers:
             empty.put(buffer)
         sums: list[int] = []
-        made_ready = _write_chunks(pieces, offset, sums, empty, is_lasting)
+        chunks = _chunks(pieces, offset, sums, empty, is_lasting)
         failures: list[BaseException] = []
-
-        def fill() -> None:
-            try:
-                for filled in made_ready:
-                    full.put(filled)
-            except BaseException as error:
-                failures.append(error)
-            finally:
-                full.put(None)
-
-        filler = threading.Thread(target=fill, daemon=True)
+        filler = threading.Thread(target=_fill, args=(chunks, full, failures), daemon=True)
         try:
             filler.start()
             if size > SIZE:
@@ -99,8 +90,21 @@ class Stream:
         return sums
 
 
+def _fill(
+    chunks: Iterable[_Filled], full: "SimpleQueue[_Filled | None]", failures: list[BaseException]
+) -> None:
+    """Put all chunks into a queue, then `None`; runs in a thread of its own."""
+    try:
+        for filled in chunks:
+            full.put(filled)
+    except BaseException as error:
+        failures.append(error)
+    finally:
+        full.put(None)
+
+
 def write_all(fd: int, data: Any, offset: int) -> None:
-    """Write bytes at `offset`; what direct I/O refuses goes through the system's cache."""
+    """Write bytes at `offset`; if direct I/O fails, go through the system's cache."""
     left = memoryview(data)
     while left:
         try:
@@ -109,28 +113,28 @@ def write_all(fd: int, data: Any, offset: int) -> None:
             if not _set_direct(fd, False):
                 raise
         else:
-            if written == 0:  # to try again would never end
+            if written == 0:  # trying again might never end
                 raise OSError(errno.EIO, "The system wrote nothing and gave no reason")
             left, offset = left[written:], offset + written
 
 
 def aligned_memory(size: int) -> memoryview:
-    """Return so many bytes of memory that begin where direct I/O wants them to."""
+    """Return `size` bytes of memory that are aligned for direct I/O."""
     memory = np.empty(size + BLOCK, np.uint8)
     start = -memory.ctypes.data % BLOCK
     return memory.data[start : start + size]
 
 
-def _write_chunks(
+def _chunks(
     pieces: Iterable[Any],
     offset: int,
     sums: list[int],
     empty: "SimpleQueue[memoryview | None]",
     is_lasting: bool,
 ) -> Iterator[_Filled]:
-    """Yield the bytes of `pieces` as they can be written, and put their checksums into `sums`.
+    """Yield the bytes of `pieces` in chunks to write, and append their checksums to `sums`.
 
-    A `None` instead of an empty buffer ends it.
+    `None` in place of an empty buffer stops it.
     """
     buffer, used = empty.get(), 0
     for piece in pieces:
@@ -157,9 +161,9 @@ def _write_chunks(
 
 
 def _parts(data: memoryview, offset: int, is_lasting: bool) -> Iterator[tuple[memoryview, bool]]:
-    """Cut bytes for `offset`, and tell of each part whether it can be written from where it lies.
+    """Cut bytes that go to `offset` into parts, each with whether it can be written without a copy.
 
-    What has to be copied comes in parts that are still in the processor's cache for the checksum.
+    Parts to be copied are small, so that the checksum finds them in the processor's cache.
     """
     begin = end = 0
     is_large = is_lasting and len(data) >= LARGE
@@ -191,6 +195,6 @@ def _set_direct(fd: int, on: bool) -> bool:
     try:
         if after != before:
             fcntl.fcntl(fd, fcntl.F_SETFL, after)
-    except OSError:  # not in this file system
+    except OSError:  # the file system does not support it
         return False
     return after != before

@@ -1,4 +1,4 @@
-"""Let the disk itself hold what was written: files, names, and directories that were made."""
+"""Flush files, names and new directories to the disk."""
 
 import contextlib
 import errno
@@ -21,7 +21,7 @@ def flush(fd: int) -> None:
 
 @contextlib.contextmanager
 def open_directory(path: str) -> Iterator[int | None]:
-    """Open a directory for its flush: before the rename, while a refusal costs nothing yet."""
+    """Open a directory to flush it later; open it before the rename, when a failure is harmless."""
     fd = os.open(path, os.O_RDONLY) if os.name == "posix" else None
     try:
         yield fd
@@ -42,10 +42,9 @@ def flush_directory(fd: int | None) -> None:
 
 
 def make_directories(path: str) -> None:
-    """Make a directory and the parents that it lacks, each with its name on the disk.
+    """Create a directory and its missing parents, each with its name flushed to the disk.
 
-    Flushing the last directory alone would not do: after a power failure it would be whole and
-    nobody could reach it.
+    It is not enough to flush the last one: after a power failure, its parents might be missing.
     """
     if os.path.isdir(path):
         return

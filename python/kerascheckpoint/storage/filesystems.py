@@ -1,4 +1,4 @@
-"""fsspec's file systems: which one serves a URL, how to connect, and what its answers mean."""
+"""fsspec's file systems: find the one for a URL, connect, and interpret its answers."""
 
 import contextlib
 import dataclasses
@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import CheckpointError, CheckpointNotFoundError, CheckpointUnreachableError
 from .base import FileStatus
 
-# Object stores: an object appears when its upload is complete, and there are no directories.
+# In object stores, an object appears when its upload is complete, and there are no directories.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "tos", "hf"}
 _EXTRAS = {
     "s3": ("s3fs", "s3"),
@@ -30,12 +30,12 @@ _IDENTITIES = ("ETag", "etag", "generation", "md5Hash", "content_settings", "ino
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What a file system does by its nature.
+    """Properties of a file system.
 
     Attributes:
-        publishes_whole: An uploaded file appears as a whole.
-        has_directories: Directories have to be made.
-        is_shared: Several threads may use one object at the same time.
+        publishes_whole: Whether an uploaded file appears as a whole.
+        has_directories: Whether directories have to be created.
+        is_shared: Whether several threads may use one object at the same time.
     """
 
     publishes_whole: bool
@@ -44,15 +44,15 @@ class Kind:
 
 
 def protocol_of(url: str) -> str:
-    """Return the protocol of a URL, the last one of a chain such as `simplecache::s3://`."""
+    """Return the protocol of a URL, or the last one of a chain such as `simplecache::s3://`."""
     return url.partition("://")[0].rpartition("::")[2].lower()
 
 
 def kind_of(url: str) -> Kind:
-    """Return what serves a URL is like; nothing is connected.
+    """Return the properties of the file system for a URL, without connecting.
 
     Raises:
-        ImportError: If a package is missing; the text says which.
+        ImportError: If a package is missing; the message names it.
         ValueError: If fsspec does not know the protocol.
     """
     protocol = protocol_of(url)
@@ -69,13 +69,13 @@ def kind_of(url: str) -> Kind:
             f"{shown(url)!r} needs a package that is not installed ({error}): {' or '.join(ways)}"
         ) from error
     except ValueError as error:
-        raise ValueError(f"fsspec serves no URLs such as {shown(url)!r}: {error}") from None
+        raise ValueError(f"fsspec cannot open URLs such as {shown(url)!r}: {error}") from None
     is_object_store = protocol in _OBJECT_STORES
     return Kind(is_object_store, not is_object_store, is_shared)
 
 
 def connect(url: str, options: Mapping[str, Any], kind: Kind) -> Any:
-    """Return fsspec's file system for a URL, a new one unless it can be shared."""
+    """Return fsspec's file system for a URL: a new one, unless it can be shared."""
     import fsspec
 
     more = {} if kind.is_shared else {"skip_instance_cache": True}
@@ -83,27 +83,27 @@ def connect(url: str, options: Mapping[str, Any], kind: Kind) -> Any:
 
 
 def forget(fs: Any) -> None:
-    """Let no later `connect` return this file system again: its connection may be broken."""
+    """Make `connect` never return this file system again; its connection may be broken."""
     if fs is not None:
         type(fs).clear_instance_cache()
 
 
 def rename(fs: Any, old: str, new: str) -> None:
-    """Rename a file, and replace the one that stands there."""
+    """Rename a file; replace an existing one."""
     from fsspec.spec import AbstractFileSystem
 
     if type(fs).mv is not AbstractFileSystem.mv:
         fs.mv(old, new)
-    else:  # its general way takes names for patterns
+    else:  # fsspec's default would treat names as patterns
         fs.cp_file(old, new)
         fs.rm_file(old)
 
 
 def remove_tree(fs: Any, name: str) -> None:
-    """Remove a directory with all that lies in it.
+    """Remove a directory and its content.
 
-    Some servers of the S3 protocol keep real directories, which outlive the last object in them
-    until the object of the directory's own name, with a slash, is deleted.
+    Some S3 servers keep real directories. They stay until the object with the directory's name and
+    a slash is deleted.
     """
     folders = [path for path, _, _ in fs.walk(name)] if hasattr(fs, "call_s3") else []
     fs.rm(name, recursive=True)
@@ -113,7 +113,7 @@ def remove_tree(fs: Any, name: str) -> None:
 
 
 def status_of(info: Mapping[str, Any]) -> FileStatus:
-    """Return the status in fsspec's answer to `info`."""
+    """Return the status of a file from fsspec's `info`."""
     time = next((info[name] for name in _TIMES if info.get(name) is not None), 0.0)
     if isinstance(time, str):
         time = datetime.fromisoformat(time.replace("Z", "+00:00"))
@@ -126,7 +126,7 @@ def status_of(info: Mapping[str, Any]) -> FileStatus:
 
 @contextlib.contextmanager
 def reporting(url: str) -> Iterator[None]:
-    """Turn whatever a file system raises into an error that names the URL and the reason."""
+    """Turn every exception of a file system into an error that names the URL and the reason."""
     try:
         yield
     except CheckpointError:

@@ -1,8 +1,8 @@
-"""Temporary files: hidden names under locks, so that only those of dead writers are removed.
+"""Temporary files with hidden names and locks, so that only those of dead writers are removed.
 
-A temporary file lies in its target's directory under a hidden name that no reader takes for a
-checkpoint, and its writer holds a lock on it. A later run finds the lock free exactly if that
-writer is gone, so it removes the leftovers of killed runs and nobody else's work.
+A temporary file lies in the directory of its target under a hidden name that readers ignore. Its
+writer holds a lock on it. A later run finds the lock free only if that writer has died, so it
+removes what killed runs left and nothing else.
 """
 
 import contextlib
@@ -16,28 +16,28 @@ from . import durable
 
 try:
     import fcntl
-except ImportError:  # Windows: no locks, leftovers are told by their age alone
+except ImportError:  # Windows has no such locks; the age of a file decides
     fcntl = None  # type: ignore[assignment]
 
 MARK = ".kerascheckpoint-tmp"
-_UNLOCKABLE_AGE = 24 * 3600.0  # seconds after which a file on a system without locks is a leftover
+_UNLOCKABLE_AGE = 24 * 3600.0  # without locks, files older than this many seconds are leftovers
 
-# Locks of one process do not exclude each other, so it remembers its own files as well.
+# Locks do not exclude each other within a process, so it also remembers its own files.
 _own: set[str] = set()
 
 
 def is_temporary(name: str) -> bool:
-    """Tell whether a file's name is one of the temporary names of this module."""
+    """Tell whether a name is a temporary name of this package."""
     return name.startswith(".") and MARK in name
 
 
 def temporary_path(directory: str, name: str) -> str:
-    """Return a new temporary path in a directory, for what will be called `name`."""
+    """Return a new temporary path in a directory for a target called `name`."""
     return os.path.join(directory, f".{name[:40]}.{secrets.token_hex(6)}{MARK}")
 
 
 def claim(directory: str, name: str) -> tuple[str, int]:
-    """Make and lock a temporary file; return its path and its descriptor."""
+    """Create and lock a temporary file; return its path and descriptor."""
     os.stat(directory)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
     while True:
@@ -46,7 +46,7 @@ def claim(directory: str, name: str) -> tuple[str, int]:
         try:
             _own.add(path)
             fd = os.open(path, flags, 0o666)
-            # Somebody who looks for leftovers may have been quicker than the lock; then once more.
+            # A cleaner may have removed it before the lock was set; then try again.
             if _lock(fd) is not False and _is_same(fd, path):
                 return path, fd
             os.close(fd)
@@ -69,7 +69,7 @@ def try_out(directory: str) -> None:
 
 
 def release(path: str, fd: int) -> None:
-    """Close a file that `claim` made, and with it end the lock; harmless when done twice."""
+    """Close a file from `claim`, which ends its lock; may be called twice."""
     try:
         if fd >= 0:
             os.close(fd)
@@ -79,7 +79,7 @@ def release(path: str, fd: int) -> None:
 
 def remove_leftovers(directory: str) -> list[str]:
     """Remove the temporary files in `directory` whose writers are gone; return their names."""
-    directory = os.path.realpath(directory)  # as those of our own are noted
+    directory = os.path.realpath(directory)  # `_own` has real paths
     try:
         names = [name for name in os.listdir(directory) if is_temporary(name)]
     except OSError:
@@ -118,15 +118,15 @@ def _remove(path: str) -> None:
 
 
 def _stem(name: str) -> str:
-    """The name of the locked file that this temporary file belongs to."""
+    """Return the name of the locked file that a temporary name belongs to."""
     return name[: name.rindex(MARK) + len(MARK)]
 
 
 def _lock(fd: int) -> bool | None:
-    """Lock a file: True if it is ours now, False if it is another's, None if that is unknown.
+    """Lock a file: True if that succeeded, False if another process has it, None if unknown.
 
-    A POSIX lock: HDF5 uses locks of the other kind (flock), and a reader must not find the file
-    locked in the moment after its rename.
+    HDF5 uses flock, so this is a POSIX lock (`lockf`): a reader must not find the file locked just
+    after its rename.
     """
     if fcntl is None:
         return None

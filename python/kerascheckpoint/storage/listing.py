@@ -1,4 +1,4 @@
-"""The names below a directory of this machine, without the temporary ones."""
+"""The files below a local directory, without temporary ones."""
 
 import os
 
@@ -7,19 +7,16 @@ from .leftovers import is_temporary
 
 
 def checkpoints_below(directory: str, levels: int) -> list[str]:
-    """Return the files, and the directories that are checkpoints, so many levels down, sorted.
+    """Return the files and checkpoint directories down to `levels` levels, sorted.
 
-    A directory that several links lead to is looked at once on each level: links to `.` would
-    otherwise multiply with every level.
+    A directory reached through several links is visited once per level; otherwise links to `.`
+    would multiply with every level.
     """
     return _below(directory, levels, set())
 
 
 def folders_below(directory: str, levels: int) -> list[str]:
-    """Return `directory` and the directories below it in which checkpoints may lie.
-
-    Links are not followed.
-    """
+    """Return `directory` and those below it that may hold checkpoints; follow no links."""
     folders = newest = [directory]
     for _ in range(levels - 1):
         newest = [path for folder in newest for path in _subfolders(folder)]

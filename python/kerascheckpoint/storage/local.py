@@ -1,4 +1,4 @@
-"""The disks of this machine: files are published by temporary name, flush, rename and flush."""
+"""Local disks: write to a temporary name, flush, rename, flush the directory."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from .base import FileStatus, write_error
 
 @dataclasses.dataclass(frozen=True)
 class LocalStorage:
-    """Files of this machine, on whatever file system it has mounted. See `base.Storage`."""
+    """Files on this machine, on any mounted file system. See `base.Storage`."""
 
     is_local: bool = dataclasses.field(default=True, init=False)
     concurrency: int = dataclasses.field(default=1, init=False)
@@ -38,7 +38,7 @@ class LocalStorage:
         return cast(BinaryIO, open(fd, "rb", buffering=0))
 
     def status(self, path: str) -> FileStatus:
-        """Return size, time and identity; the size of a directory is that of its files."""
+        """Return size, time and identity; the size of a directory is the total of its files."""
         with _naming(path):
             found = os.stat(path)
         size = _size_below(path) if stat.S_ISDIR(found.st_mode) else found.st_size
@@ -47,7 +47,7 @@ class LocalStorage:
         )
 
     def exists(self, path: str) -> bool:
-        """Tell whether something stands at `path`."""
+        """Tell whether there is anything at `path`."""
         return os.path.exists(path)
 
     def is_directory(self, path: str) -> bool:
@@ -55,7 +55,7 @@ class LocalStorage:
         return os.path.isdir(path)
 
     def paths(self, directory: str, levels: int = 1) -> list[str]:
-        """Return what may be checkpoints; see `base.Storage.paths`."""
+        """Return the files in a directory; see `base.Storage.paths`."""
         return listing.checkpoints_below(directory, levels)
 
     def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> int | None:
@@ -78,9 +78,9 @@ class LocalStorage:
 
     @contextlib.contextmanager
     def atomic_write(self, path: str, root: str | None = None) -> Iterator["LocalStagedFile"]:
-        """Write a file at `path` whole or not at all; a symbolic link is followed.
+        """Write a file at `path`, whole or not at all; follow a symbolic link.
 
-        If the body raises or the process dies, the file that stood there stays as it is.
+        If the body raises or the process dies, the earlier file stays as it is.
         """
         staged = None
         try:
@@ -105,18 +105,18 @@ class LocalStorage:
             try:
                 if staged is not None:
                     staged.discard()
-            finally:  # once more, if Ctrl-C came in the middle of that
+            finally:  # again, in case Ctrl-C interrupted the first attempt
                 if staged is not None:
                     staged.discard()
 
     def delete(self, path: str) -> None:
-        """Delete a file, or a directory as a whole; one that is gone already is no error."""
+        """Delete a file or a whole directory; do nothing if it is gone already."""
         with contextlib.suppress(FileNotFoundError):
             leftovers.delete(path)
 
 
 class LocalStagedFile:
-    """A temporary file that is about to become `target`.
+    """A temporary file that will become `target`.
 
     Attributes:
         target: Where the file will appear.
@@ -131,11 +131,11 @@ class LocalStagedFile:
         self.path, self.fd = leftovers.claim(directory, name)  # last: Ctrl-C must not lose it
 
     def sibling(self, suffix: str) -> str:
-        """Return a second temporary name, for a writer that insists on a suffix of its own."""
+        """Return a second temporary path that ends in `suffix`, for a writer that needs it."""
         return self.path + suffix
 
     def publish(self) -> None:
-        """Make the file durable and let it appear at the target."""
+        """Flush the file and rename it to the target."""
         durable.flush(self.fd)
         self._written = os.fstat(self.fd)
         with durable.open_directory(os.path.dirname(self.target)) as directory:
@@ -146,7 +146,7 @@ class LocalStagedFile:
                 durable.flush_directory(directory)
 
     def is_published(self) -> bool:
-        """Tell whether the file stands at its target, whatever the system said of the rename."""
+        """Tell whether the file is at its target, even if the rename reported an error."""
         try:
             return self._written is not None and os.path.samestat(
                 os.stat(self.target), self._written
@@ -155,7 +155,7 @@ class LocalStagedFile:
             return False
 
     def discard(self) -> None:
-        """Remove what was written; harmless after `publish`, and when done twice."""
+        """Remove the temporary file; may be called twice, and after `publish`."""
         for path in (self.path, *(self.sibling(suffix) for suffix in SUFFIXES)):
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -168,7 +168,7 @@ class LocalStagedFile:
 
 @contextlib.contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Say in our own errors why there is no checkpoint at a path."""
+    """Turn the system's errors about a path into errors of this package."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError):

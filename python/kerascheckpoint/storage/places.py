@@ -1,4 +1,4 @@
-"""Which place a path belongs to."""
+"""Find the place of a path."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,12 @@ def storage_for(path: str, options: Mapping[str, Any] | None = None) -> Storage:
 
     Args:
         path: An absolute local path or a URL, as `location.absolute` returns it.
-        options: For a URL, what fsspec needs to reach it (endpoint, credentials, ...), as pandas'
-            `storage_options`.
+        options: For a URL, what fsspec needs to open it (endpoint, credentials, ...), like
+            `storage_options` in pandas.
 
     Raises:
-        ImportError: If the package that serves the URL is missing; the text says what to install.
-        ValueError: If `options` are given for a local path, or nothing serves the URL.
+        ImportError: If the package for the URL is missing; the message says what to install.
+        ValueError: If `options` are given for a local path, or fsspec does not know the protocol.
     """
     if not is_url(path):
         if options:

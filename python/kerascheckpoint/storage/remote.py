@@ -1,7 +1,7 @@
 """Object stores and remote file systems, through fsspec.
 
-A checkpoint is written to a local file at the speed of the disk, then uploaded. Object stores show
-an object whole or not at all; elsewhere it is uploaded under a temporary name and renamed.
+A checkpoint is written to a local file, then uploaded. In object stores it appears when the upload
+is complete; elsewhere it is uploaded under a temporary name and renamed.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from .leftovers import is_temporary
 from .remote_file import RemoteFile
 from .remote_staging import RemoteStagedFile, staging_directory
 
-_CUTTING = {"?": "\ue03f", "#": "\ue023"}  # stand-ins of private use
-_READERS = 16  # files that are read at the same time: each costs a few round trips
-_CONNECTIONS = 4  # the same, where each thread needs a connection of its own
+_CUTTING = {"?": "\ue03f", "#": "\ue023"}  # replaced by private-use characters
+_READERS = 16  # files read at the same time, as each takes a few round trips
+_CONNECTIONS = 4  # the same, if each thread needs its own connection
 
 
 class RemoteStorage:
@@ -34,17 +34,18 @@ class RemoteStorage:
     is_local = False
 
     def __init__(self, url: str, options: Mapping[str, Any] | None = None) -> None:
-        """Make it; nothing is connected yet.
+        """Serve the place of a URL, without connecting yet.
 
         Args:
             url: Any URL of this place.
-            options: What fsspec needs to reach it. `staging_directory`, which fsspec does not see,
-                is the local directory for files that wait for their upload; by default Python's
-                `tempfile` chooses.
+            options: What fsspec needs to open it. `staging_directory` is not passed on: it is the
+                local directory for files that wait for their upload, by default that of `tempfile`.
 
         Raises:
-            ImportError: If the package that serves the protocol is missing; says what to install.
-            ValueError: If nothing serves the protocol, or `staging_directory` is no directory.
+            ImportError: If the package for the protocol is missing; the message says what to
+                install.
+            ValueError: If fsspec does not know the protocol, or `staging_directory` is not a
+                directory.
         """
         self._url = url
         self._options = dict(options or {})
@@ -60,23 +61,23 @@ class RemoteStorage:
 
     @property
     def concurrency(self) -> int:
-        """How many files it is sensible to read at the same time."""
+        """Number of files to read at the same time."""
         return _READERS if self._kind.is_shared else _CONNECTIONS
 
     @property
     def _fs(self) -> Any:
-        """fsspec's file system: one for each thread, since answers of one connection mix."""
+        """fsspec's file system, one per thread, because one connection would mix up the answers."""
         fs = getattr(self._connected, "fs", None)
         if fs is None:
             fs = self._connected.fs = filesystems.connect(self._url, self._options, self._kind)
         return fs
 
     def resolve(self, path: str) -> str:
-        """Return the URL without what does not change where it leads."""
+        """Return the URL without trailing slashes."""
         return path.rstrip("/")
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file: only the parts that are read are fetched."""
+        """Open a file; only the parts that are read are fetched."""
         status = self.status(path)
         name = self._strip(path)
 
@@ -87,7 +88,7 @@ class RemoteStorage:
         return cast(BinaryIO, RemoteFile(fetch, status.size, status.modified))
 
     def status(self, path: str) -> FileStatus:
-        """Return size, time and identity as the place tells them."""
+        """Return size, time and identity."""
         with filesystems.reporting(path):
             info = self._info(path)
         if info["type"] == "directory" and not path.endswith(DIRECTORY_SUFFIXES):
@@ -95,15 +96,15 @@ class RemoteStorage:
         return filesystems.status_of(info)
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file or a directory stands at `path`."""
+        """Tell whether there is a file or a directory at `path`."""
         return self._type(path) is not None
 
     def is_directory(self, path: str) -> bool:
-        """Tell whether `path` is a directory, in an object store: the start of objects' names."""
+        """Tell whether `path` is a directory, or in an object store a prefix of objects."""
         return self._type(path) == "directory"
 
     def paths(self, directory: str, levels: int = 1) -> list[str]:
-        """Return the URLs of what may be checkpoints."""
+        """Return the URLs of the files in a directory; see `base.Storage.paths`."""
         directory = directory.rstrip("/")
         found = []
         for name, is_directory in self._entries(directory):
@@ -115,7 +116,7 @@ class RemoteStorage:
         return sorted(found)
 
     def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> None:
-        """Find out whether files can be written there, by writing and deleting an empty one."""
+        """Check that files can be written there by writing and deleting an empty one."""
         probe = remote_leftovers.temporary_name("probe")
         try:
             with filesystems.reporting(directory):
@@ -131,7 +132,7 @@ class RemoteStorage:
 
     @contextlib.contextmanager
     def atomic_write(self, path: str, root: str | None = None) -> Iterator[RemoteStagedFile]:
-        """Write a local file, then upload it; what stood at `path` stays until that is done."""
+        """Write a local file, then upload it; the earlier file stays until the upload is done."""
         try:
             with RemoteStagedFile(self._staging, os.path.basename(path)) as staged:
                 yield staged
@@ -144,7 +145,7 @@ class RemoteStorage:
             raise write_error(filesystems.shown(path), error) from error
 
     def delete(self, path: str) -> None:
-        """Delete a checkpoint; one that is gone already is no error."""
+        """Delete a checkpoint; do nothing if it is gone already."""
         name = self._strip(path)
         with contextlib.suppress(FileNotFoundError), filesystems.reporting(path):
             if self._type(path) == "directory":
@@ -153,9 +154,9 @@ class RemoteStorage:
                 self._again(lambda: self._fs.rm_file(name))
 
     def _strip(self, path: str) -> str:
-        """Return the name that fsspec knows a URL by.
+        """Return fsspec's name for a URL.
 
-        Some of its file systems cut names at `?` and `#`, which are characters like others here.
+        Some of its file systems cut names at `?` and `#`, which may be part of a name here.
         """
         for character, stand_in in _CUTTING.items():
             path = path.replace(character, stand_in)
@@ -165,7 +166,7 @@ class RemoteStorage:
         return name
 
     def _again(self, action: Any, attempts: int | None = None) -> Any:
-        """Run an action, and run it again on a new connection if the failure may pass."""
+        """Run an action; after a temporary failure, run it again on a new connection."""
         return retry.run(action, before_retry=self._reconnect, attempts=attempts)
 
     def _reconnect(self) -> None:
@@ -187,7 +188,7 @@ class RemoteStorage:
                 return None
 
     def _entries(self, directory: str) -> list[tuple[str, bool]]:
-        """Return name and "is a directory" of what lies in a directory, without temporary ones."""
+        """Return (name, is a directory) for each entry of a directory, without temporary ones."""
 
         def ask() -> list[dict[str, Any]]:
             self._fs.invalidate_cache()
@@ -207,15 +208,15 @@ class RemoteStorage:
         return [(name, is_one) for name, is_one in names if name and not is_temporary(name)]
 
     def _make(self, directory: str) -> None:
-        """Make a directory, where there are such things; see that a bucket is there."""
+        """Create a directory; in an object store, check that the bucket exists."""
         if self._kind.has_directories:
             self._fs.makedirs(self._strip(directory), exist_ok=True)
             return
-        with contextlib.suppress(PermissionError):  # the probe will tell whether that matters
+        with contextlib.suppress(PermissionError):  # the probe file shows whether it matters
             self._fs.invalidate_cache()
             bucket = self._strip(directory).split("/", 1)[0]
             try:
-                self._fs.info(bucket)  # `exists` would call an unreachable server an absent bucket
+                self._fs.info(bucket)  # `exists` would report an unreachable server as no bucket
             except FileNotFoundError:
                 raise FileNotFoundError(None, f"there is no bucket {bucket!r}") from None
 

@@ -1,32 +1,32 @@
-"""A remote file of which only the parts are fetched that somebody reads."""
+"""A remote file that fetches only the parts that are read."""
 
 import io
 from collections import OrderedDict
 from collections.abc import Callable
 
-BLOCK = 64 << 10  # bytes that a small read fetches: the head or the end of a checkpoint fits
-_KEPT = 4  # blocks
+BLOCK = 64 << 10  # bytes per block; the head or the end of a checkpoint fits into one
+_KEPT = 4  # number of blocks that are kept
 
 
 class RemoteFile(io.RawIOBase):
-    """A file for reading at any position.
+    """A file that can be read at any position.
 
-    Small reads fetch whole blocks and keep the last few; a read of a block or more fetches exactly
-    its bytes in one request.
+    A small read fetches whole blocks, of which the last few are kept. A read of a block or more
+    fetches exactly its bytes in one request.
 
     Attributes:
-        modified: When it was written last, in seconds since 1970.
+        modified: Time of the last write, in seconds since 1970.
     """
 
     def __init__(
         self, fetch: Callable[[int, int], bytes], size: int, modified: float = 0.0
     ) -> None:
-        """Make it.
+        """Open a file at its beginning.
 
         Args:
-            fetch: Returns the bytes from a first position up to one that is left out.
-            size: Bytes of the file.
-            modified: When it was written last, in seconds since 1970.
+            fetch: Returns the bytes from a start position up to, but not including, a stop.
+            size: Size of the file in bytes.
+            modified: Time of the last write, in seconds since 1970.
         """
         super().__init__()
         self.modified = modified
@@ -36,11 +36,11 @@ class RemoteFile(io.RawIOBase):
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
@@ -48,7 +48,7 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the position, counted from the start, from here or from the end."""
+        """Set the position relative to the start, the current position or the end."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"position {base + offset} lies before the file")
@@ -56,7 +56,7 @@ class RemoteFile(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        """Fill `buffer` as far as the file goes; return the number of bytes."""
+        """Read into `buffer`; return the number of bytes, fewer at the end of the file."""
         target = memoryview(buffer).cast("B")
         start = min(self._position, self._size)
         stop = min(start + len(target), self._size)
@@ -85,6 +85,6 @@ class RemoteFile(io.RawIOBase):
         content = self._fetch(start, stop)
         if len(content) != stop - start:
             raise OSError(
-                None, f"{len(content)} instead of {stop - start} bytes came: the file was replaced"
+                None, f"got {len(content)} of {stop - start} bytes: the file has been replaced"
             )
         return content

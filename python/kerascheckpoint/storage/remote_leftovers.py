@@ -1,7 +1,8 @@
-"""What killed uploads leave at a place, and its removal by a later run.
+"""Remove what killed uploads left behind.
 
-No lock reaches another machine. A temporary name tells who made it, so that a later run on the same
-machine knows that this process is gone; what other machines left counts as left after a day.
+Locks do not reach other machines. Instead, a temporary name holds the machine and the process that
+made it: a later run on the same machine can tell that this process has died. Files of other
+machines are removed when they are a day old.
 """
 
 import contextlib
@@ -24,13 +25,13 @@ _OWNER = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]+" + re.escape(MARK))
 
 
 def temporary_name(name: str) -> str:
-    """Return a new temporary name, for what will be called `name`."""
+    """Return a new temporary name for a target called `name`."""
     return f".{name[:40]}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{MARK}"
 
 
 def remove(fs: Any, directory: str, levels: int) -> None:
-    """Remove what dead writers left in a directory; what cannot be removed stays."""
-    with contextlib.suppress(Exception):  # it only takes up room
+    """Remove what dead writers left in a directory; ignore failures."""
+    with contextlib.suppress(Exception):  # leftovers only take up space
         fs.invalidate_cache()
         for info in fs.ls(directory, detail=True):
             name = info["name"].rstrip("/").rpartition("/")[2]
@@ -44,7 +45,7 @@ def remove(fs: Any, directory: str, levels: int) -> None:
 
 
 def _abort_uploads(fs: Any, directory: str) -> None:
-    """Abort the uploads to a directory of S3 that began more than a day ago; they cost money."""
+    """Abort uploads to an S3 directory that began more than a day ago, because they cost money."""
     bucket, _, prefix = directory.partition("/")
     for upload in fs.list_multipart_uploads(bucket):
         age = (datetime.now(timezone.utc) - upload["Initiated"]).total_seconds()
@@ -66,7 +67,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # it belongs to somebody else
+    except OSError:  # it belongs to another user
         return True
     return True
 

@@ -1,4 +1,4 @@
-"""The local file that a checkpoint is written to before its upload. It has no name to be left."""
+"""The local file that a checkpoint is written to before its upload."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ _BY_DESCRIPTOR = "/proc/self/fd"
 
 
 def staging_directory(directory: "str | os.PathLike[str] | None") -> str | None:
-    """Check the directory that the user chose for files that wait for their upload.
+    """Return the user's directory for files that wait for their upload, checked and absolute.
 
     Raises:
         ValueError: If there is no such directory.
@@ -27,10 +27,10 @@ def staging_directory(directory: "str | os.PathLike[str] | None") -> str | None:
 
 
 class RemoteStagedFile:
-    """A local file that is about to be uploaded.
+    """A local file that will be uploaded.
 
-    Where the system has `/proc`, the file has no name in any directory: even a killed process
-    leaves nothing.
+    Where the system has `/proc`, the file has no name in any directory, so even a killed process
+    leaves nothing behind.
 
     Attributes:
         path: A path under which this process can read the file.
@@ -38,7 +38,7 @@ class RemoteStagedFile:
     """
 
     def __init__(self, directory: str | None, name: str) -> None:
-        """Make the file in `directory` (`None`: where `tempfile` puts files)."""
+        """Plan a file in `directory`; `None` uses the directory of `tempfile`."""
         self._directory = directory
         self._name = name
         self._folder: str | None = None
@@ -68,11 +68,11 @@ class RemoteStagedFile:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def sibling(self, suffix: str) -> str:
-        """Return a second temporary name, for a writer that insists on a suffix of its own."""
+        """Return a second temporary path that ends in `suffix`, for a writer that needs it."""
         return os.path.join(self._own_folder(), f"checkpoint{suffix}")
 
     def flush(self) -> None:
-        """See that what was written can be read back: a full disk may say so only now."""
+        """Flush the file, so that a full disk shows now, and go back to its beginning."""
         os.fsync(self.fd) if not self._is_nameless else None
         os.lseek(self.fd, 0, os.SEEK_SET)
 

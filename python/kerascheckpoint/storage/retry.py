@@ -1,4 +1,4 @@
-"""Failures that may pass are tried again, for a bounded time."""
+"""Retry after temporary failures, for a limited time."""
 
 import errno
 import random
@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE = 120.0  # seconds after which no new attempt begins
+PATIENCE = 120.0  # seconds; no attempt begins later
 LONGEST_PAUSE = 10.0  # seconds between two attempts
 
 _Result = TypeVar("_Result")
 
-# What the same request would meet again, however often it is made.
+# Errors that the same request would meet again every time.
 _LASTING = (
     PermissionError,
     FileNotFoundError,
@@ -43,12 +43,12 @@ def run(
     before_retry: Callable[[], object],
     attempts: int | None = None,
 ) -> _Result:
-    """Return what `action` returns; run it again while its failure may pass.
+    """Run `action` until it succeeds or its failure is permanent, and return its result.
 
     Args:
-        action: What to do.
+        action: A function without arguments.
         before_retry: Called before each further attempt.
-        attempts: How many at most; `None` goes on until `PATIENCE` is over.
+        attempts: Largest number of attempts; `None` sets no limit but `PATIENCE`.
 
     Raises:
         Exception: The failure of the last attempt.

@@ -37,7 +37,7 @@ def test_before_the_first_batch_the_error_names_url_and_reason(options, url, rea
 def test_a_missing_package_or_an_unknown_protocol_is_named_at_once():
     with pytest.raises(ImportError, match=r"pip install gcsfs or pip install .*\[gs\]"):
         storage_for("gs://bucket/run")
-    with pytest.raises(ValueError, match="fsspec serves no URLs"):
+    with pytest.raises(ValueError, match="fsspec cannot open URLs"):
         storage_for("nonsense://bucket/run")
 
 

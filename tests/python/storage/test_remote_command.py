@@ -57,7 +57,7 @@ def test_every_verb_reaches_a_url(run, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (["here", "--storage-options", "{1"], "no JSON object"),
+        (["here", "--storage-options", "{1"], "not a JSON object"),
         (["here", "--storage-options", "key"], "JSON or KEY=VALUE"),
         (["here", "--storage-options", "key=x"], "are for URLs"),
     ],

@@ -1,4 +1,4 @@
 """Standard Keras files, `.keras` and `.weights.h5`: written, read and verified without Keras.
 
-May import storage and the record; no Keras, no backend.
+May import the record, storage and the root's words; neither Keras nor a backend.
 """

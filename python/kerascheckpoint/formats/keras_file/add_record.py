@@ -1,4 +1,4 @@
-"""Take over a file that Keras itself wrote, and add our record to it."""
+"""Copy a file that Keras wrote and add our record to it."""
 
 import contextlib
 import shutil
@@ -11,17 +11,15 @@ import h5py
 from ...file_kind import MODEL_SUFFIX, WEIGHTS_SUFFIX
 from .. import record
 from . import zip_member
-from .file_slice import FileSlice
+from .file_slice import CHUNK, FileSlice
 from .hdf5_structure import examine
 from .writer import METADATA, array_checksum_entry, array_specs
 
-_CHUNK = 8 << 20
-
 
 def add_record(fd: int, path: str, fields: Mapping[str, Any]) -> None:
-    """Copy the file at `path` to `fd`, with a record made of `fields` and of its arrays.
+    """Copy the file at `path` to `fd`, with a record of `fields` and of the file's arrays.
 
-    A legacy `.h5` model is copied as it is.
+    A legacy `.h5` model is copied unchanged.
     """
     with open(fd, "r+b", closefd=False) as target:
         if path.endswith(MODEL_SUFFIX):
@@ -32,11 +30,11 @@ def add_record(fd: int, path: str, fields: Mapping[str, Any]) -> None:
             with h5py.File(path, "r+") as h5_file:
                 h5_file.attrs[record.KEY] = text
         with open(path, "rb") as source:
-            shutil.copyfileobj(source, target, _CHUNK)
+            shutil.copyfileobj(source, target, CHUNK)
 
 
 def _guards(path: str) -> dict[str, Any]:
-    """Return the fields that guard the arrays of a file that Keras has just written."""
+    """Return the record's fields with the checksums of a file that Keras has just written."""
     with open(path, "rb", buffering=0) as file, contextlib.ExitStack() as stack:
         weights = FileSlice.whole(file)
         if path.endswith(MODEL_SUFFIX):
@@ -63,4 +61,4 @@ def _copy_zip(path: str, target: Any, text: str) -> None:
                 copy.writestr(METADATA, record.embed(zip_member.read_metadata(source), text))
                 continue
             with source.open(member) as content, copy.open(member, "w") as place:
-                shutil.copyfileobj(content, place, _CHUNK)
+                shutil.copyfileobj(content, place, CHUNK)

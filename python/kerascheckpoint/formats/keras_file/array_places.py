@@ -1,4 +1,4 @@
-"""Where the arrays lie in the weights: as the record says, and whether their bytes are right."""
+"""Where the arrays lie according to the record, and whether their bytes match it."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ Guard = tuple[int, int, str, str]  # offset, length, checksum and name of an arr
 
 
 def guards(fields: dict[str, Any] | None, size: int) -> list[Guard]:
-    """Return the arrays that a record guards, in the order of their bytes.
+    """Return the arrays for which a record has checksums, in the order of their bytes.
 
     Args:
-        fields: The record; `None` guards nothing.
-        size: Bytes of the weights.
+        fields: The record, or `None`.
+        size: Size of the weights in bytes.
 
     Raises:
         CheckpointCorruptError: If they overlap or lie outside of the weights.
@@ -32,7 +32,7 @@ def guards(fields: dict[str, Any] | None, size: int) -> list[Guard]:
 
 
 def check_image(image: dict[str, Any] | None, size: int) -> None:
-    """Check that what the record says of the layout is possible in weights of `size` bytes."""
+    """Check that weights of `size` bytes can have the layout in the record."""
     if image is None:
         return
     (start, length), (head, _) = image["record"], image["head"]
@@ -41,7 +41,7 @@ def check_image(image: dict[str, Any] | None, size: int) -> None:
 
 
 def from_record(fields: dict[str, Any] | None, size: int) -> list[StoredArray] | None:
-    """Return the arrays as the record describes them, or `None` if it does not say their shapes."""
+    """Return the arrays as the record describes them, or `None` if it has no shapes."""
     if fields is None or fields.get("specs") is None:
         return None
     arrays = []
@@ -59,7 +59,10 @@ def from_record(fields: dict[str, Any] | None, size: int) -> list[StoredArray] |
 
 
 def compare_bytes(weights: FileSlice, arrays: list[Guard], slot: tuple[int, int]) -> int:
-    """Compare each array with its checksum; return that of the weights with the record blank."""
+    """Compare each array with its checksum; return the checksum of the weights without the record.
+
+    The bytes of the record, in `slot`, count as blanks.
+    """
     total = position = 0
     for offset, nbytes, expected, name in arrays:
         if not nbytes:
@@ -76,11 +79,11 @@ def compare_bytes(weights: FileSlice, arrays: list[Guard], slot: tuple[int, int]
 def compare_structure(
     found: list[StoredArray], arrays: list[Guard], expected: list[StoredArray] | None
 ) -> None:
-    """Check that the arrays that HDF5 finds are those of the record.
+    """Check that HDF5 finds exactly the arrays of the record.
 
     Args:
-        found: What HDF5 finds.
-        arrays: What the record guards.
+        found: The arrays that HDF5 finds.
+        arrays: The arrays with a checksum in the record.
         expected: Shapes and dtypes, if the record has them.
     """
     stored = {array.name: array for array in found}

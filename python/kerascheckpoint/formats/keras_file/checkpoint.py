@@ -1,6 +1,7 @@
-"""A `.keras` or `.h5` file that is open for reading, without Keras and without trust.
+"""A `.keras` or `.h5` file that is open for reading, without Keras.
 
-Nothing here allocates memory by a size that a file claims without comparing it with the file.
+Files are not trusted: a size that a file claims is compared with the file before memory is
+allocated for it.
 """
 
 import abc
@@ -31,17 +32,17 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # of an HDF5 file
 
 
 class KerasFile(OpenCheckpoint):
-    """What the three kinds of standard Keras files have in common."""
+    """The common part of the three standard Keras files."""
 
     legacy = False
     weights_only = False
 
     def __init__(self, file: BinaryIO, path: str) -> None:
-        """Read the record of an open file, which is closed with this object.
+        """Read the record of an open file; the file is closed with this object.
 
         Raises:
-            CheckpointCorruptError: If it is not a readable checkpoint.
-            CheckpointSchemaError: If its record is newer than this version reads.
+            CheckpointCorruptError: If it is damaged or not a checkpoint.
+            CheckpointSchemaError: If its record is newer than this version can read.
         """
         self.path = path
         self._file = file
@@ -69,7 +70,7 @@ class KerasFile(OpenCheckpoint):
 
     @abc.abstractmethod
     def _read_record(self) -> tuple[dict[str, Any] | None, str | None]:
-        """Return the record, if there is one, and the version of Keras, if it is said."""
+        """Return the record and the version of Keras, each `None` if the file does not have it."""
 
     def _info(self, keras_version: str | None) -> CheckpointInfo:
         size = self._file.seek(0, os.SEEK_END)
@@ -117,11 +118,11 @@ class KerasFile(OpenCheckpoint):
 
     @property
     def _slot(self) -> tuple[int, int]:
-        """Where the record lies in the weights, as (start, end); it guards itself."""
+        """Where the record lies in the weights, as (start, end); it has its own checksum."""
         return (0, 0)
 
     def groups(self) -> list[Group]:
-        """Return the objects of the model that the weights have a place for."""
+        """Return the objects of the model that have a group in the weights."""
         with reporting(self.path):
             if self._groups is None:
                 self._examined(with_arrays=True)
@@ -150,7 +151,7 @@ class KerasFile(OpenCheckpoint):
             raise CheckpointCorruptError(f"array {array.name!r} is damaged (checksum differs)")
 
     def local_copy(self, directory: str) -> str:
-        """Return a local path from which Keras itself can load these very weights."""
+        """Return a local path from which Keras itself can load exactly these weights."""
         path = os.path.join(directory, f"checkpoint{'' if self.weights_only else '.keras'}")
         path += ".weights.h5" if self.weights_only else ""
         link = _link_to(self._file)
@@ -190,17 +191,17 @@ class KerasModelFile(KerasFile):
             return self._archive.read(zip_member.stored_member(self._archive, CONFIG)).decode()
 
     def assets(self) -> list[str]:
-        """Return the paths of the model's asset files, below the checkpoint's folder of assets."""
+        """Return the paths of the model's asset files, relative to the assets folder."""
         names = self._archive.namelist()
         return [name.removeprefix(f"{ASSETS}/") for name in names if name.startswith(f"{ASSETS}/")]
 
     def extract_assets(self, directory: str) -> None:
-        """Put the asset files below `directory`."""
+        """Copy the asset files into an existing directory."""
         with reporting(self.path):
             for name in self.assets():
                 path = os.path.realpath(os.path.join(directory, name))
                 if not path.startswith(os.path.join(os.path.realpath(directory), "")):
-                    raise CheckpointCorruptError(f"its member {name!r} leads out of the file")
+                    raise CheckpointCorruptError(f"its member {name!r} points outside of the file")
                 os.makedirs(os.path.dirname(path), exist_ok=True)
                 with self._archive.open(f"{ASSETS}/{name}") as content, open(path, "wb") as copy:
                     shutil.copyfileobj(content, copy, CHUNK)
@@ -226,7 +227,7 @@ class KerasWeightsFile(KerasFile):
             text = f"the structure around its arrays is damaged ({error})"
             raise CheckpointCorruptError(text) from None
         if found.record is None and scanned is not None and scanned.fields is not None:
-            raise CheckpointCorruptError("its record is there and cannot be reached")
+            raise CheckpointCorruptError("HDF5 does not find its record")
         if found.record is None:
             return None, found.keras_version
         return record.decode(record.parsed(found.record)), found.keras_version
@@ -241,16 +242,16 @@ class KerasWeightsFile(KerasFile):
 
 
 class LegacyFile(KerasFile):
-    """A whole model in Keras' legacy HDF5 format, which carries no record of ours."""
+    """A whole model in Keras' legacy HDF5 format, which has no record."""
 
     legacy = True
 
     def _read_record(self) -> tuple[dict[str, Any] | None, str | None]:
         if self.weights.read_at(0, len(_SIGNATURE)) != _SIGNATURE:
-            raise ForeignFileError("it is no HDF5 file")
+            raise ForeignFileError("it is not an HDF5 file")
         found = self._examined(with_arrays=False)
         if found.record is not None:
-            raise ForeignFileError("it holds weights, whose name ends in .weights.h5")
+            raise ForeignFileError("it holds weights, so its name should end in .weights.h5")
         return None, found.keras_version
 
     def _verify(self) -> Verification:
@@ -258,14 +259,14 @@ class LegacyFile(KerasFile):
 
 
 def _modified(file: BinaryIO) -> datetime:
-    """Return when a file was written last: a remote one tells it, the system knows a local one."""
+    """Return when a remote or local file was written last."""
     if (remote := getattr(file, "modified", None)) is not None:
         return datetime.fromtimestamp(remote, timezone.utc)
     return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, timezone.utc)
 
 
 def _link_to(file: BinaryIO) -> str | None:
-    """Return the path of a link to the open file itself, where the system has such."""
+    """Return a path that leads to the open file itself, if the system has one."""
     if not sys.platform.startswith("linux"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""A part of an open file as a file of its own: the weights, wherever they lie."""
+"""A part of an open file, such as the weights in a zip, as a file of its own."""
 
 import io
 from typing import Any, BinaryIO
@@ -11,12 +11,12 @@ CHUNK = 8 << 20  # bytes read at once
 
 
 class FileSlice(io.RawIOBase):
-    """So many bytes of an open file from a position on.
+    """A range of bytes of an open file.
 
     Attributes:
         start: Position of the first byte in the file.
-        size: Bytes.
-        crc: What a zip says is their CRC-32, if they are a member of one.
+        size: Number of bytes.
+        crc: Their CRC-32 according to the zip file, if they are a member of one.
     """
 
     def __init__(self, file: BinaryIO, start: int, size: int, crc: int | None = None) -> None:
@@ -38,7 +38,7 @@ class FileSlice(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Return the position from the start of the slice."""
+        """Return the position, relative to the start of the slice."""
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
@@ -48,7 +48,7 @@ class FileSlice(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Read on from the position, never beyond the end of the slice."""
+        """Read from the position, at most up to the end of the slice."""
         view = memoryview(buffer).cast("B")
         count = max(0, min(len(view), self.size - self._position))
         self._file.seek(self.start + self._position)
@@ -73,7 +73,7 @@ class FileSlice(io.RawIOBase):
     ) -> int:
         """Return the CRC-32 of the bytes from `start` to `end`, continued from `total`.
 
-        A slot that lies in it (the record's, as start and end) counts as blanks.
+        The bytes of the range `blank` (start, end) count as blanks if it lies in between.
 
         Raises:
             CheckpointCorruptError: If the file ends before `end`.

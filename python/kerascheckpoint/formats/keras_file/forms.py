@@ -16,7 +16,7 @@ from .writer import KerasFileWriter
 
 @dataclasses.dataclass(frozen=True)
 class KerasFileForm:
-    """A standard Keras file, which one process writes: see `base.Form`."""
+    """A standard Keras file, written by one process; see `base.Form`."""
 
     suffix: str
     opened: type[KerasFile]
@@ -26,12 +26,12 @@ class KerasFileForm:
 
     @property
     def weights_only(self) -> bool:
-        """Whether it holds weights and not a whole model."""
+        """Whether it holds weights only."""
         return self.opened.weights_only
 
     @property
     def written_by_keras(self) -> Form:
-        """The form to take for a model that only Keras can save: the same files."""
+        """The form that writes the same files for a model that only Keras can save."""
         return dataclasses.replace(self, takes="keras save")
 
     def writer(self) -> CheckpointWriter:
@@ -49,20 +49,20 @@ LEGACY = KerasFileForm(LEGACY_SUFFIX, LegacyFile, takes="keras save", carries_re
 
 
 class SnapshotWriter:
-    """Writes captured models in our own layout."""
+    """Writes captured models with the writer of this package."""
 
     def __init__(self) -> None:
         self._files = KerasFileWriter()
 
     @property
     def offsets(self) -> Mapping[str, int]:
-        """Where in the weights each array lay in the last file, if there was one."""
+        """Offset of each array in the weights of the last file, if there was one."""
         return self._files.offsets
 
     def save(
         self, target: Target, content: "ModelSnapshot | KerasSave", fields: Mapping[str, Any]
     ) -> None:
-        """Write a file and publish it: see `base.CheckpointWriter`."""
+        """Write a file and publish it; see `base.CheckpointWriter`."""
         assert isinstance(content, ModelSnapshot)
         with target.storage.atomic_write(target.path, target.root) as staged:
             self._files.write(staged.fd, content, fields)
@@ -70,7 +70,7 @@ class SnapshotWriter:
 
 @dataclasses.dataclass(frozen=True)
 class RecordAdder:
-    """Lets Keras write a file beside the target, and publishes it with our record in it."""
+    """Lets Keras write a temporary file, adds our record and publishes the result."""
 
     form: KerasFileForm
     offsets: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -78,13 +78,13 @@ class RecordAdder:
     def save(
         self, target: Target, content: "ModelSnapshot | KerasSave", fields: Mapping[str, Any]
     ) -> None:
-        """Write a file and publish it: see `base.CheckpointWriter`."""
+        """Write a file and publish it; see `base.CheckpointWriter`."""
         assert isinstance(content, KerasSave)
         with target.storage.atomic_write(target.path, target.root) as staged:
             sibling = staged.sibling(self.form.suffix)
             try:
                 content.write(sibling)
-            except RuntimeError as error:  # h5py's words for a full disk, without its number
+            except RuntimeError as error:  # h5py reports a full disk without an error number
                 raise write_error(target.path, OSError(str(error))) from error
             add_record.add_record(staged.fd, sibling, fields)
             os.unlink(sibling)

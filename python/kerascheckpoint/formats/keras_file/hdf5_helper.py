@@ -1,9 +1,9 @@
-"""Let one other process read the structure of HDF5 files, with limits of time and memory.
+"""Read the structure of HDF5 files in a helper process, with limits on time and memory.
 
-The HDF5 library may crash or never return on a file with a flipped bit in its structure, and it
-runs inside of the process that trains. The helper does nothing else; if it dies over a file, that
-file is damaged, and the next one gets a new helper. It reads through this process, so it sees the
-very file that is open here, wherever that lies.
+On a file with a flipped bit in its structure, the HDF5 library may crash or never return, and it
+would take the training down with it. If the helper dies over a file, that file is damaged, and the
+next one gets a new helper. The helper reads through this process, so it sees exactly the file that
+is open here, local or remote.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from .file_slice import FileSlice
 from .hdf5_structure import Hdf5Content, StoredArray
 
 _START_LIMIT = 60.0  # seconds for Python and h5py to start
-_FIRST_LIMIT = 6.0  # seconds for one file; each file over which the helper dies halves it
+_FIRST_LIMIT = 6.0  # seconds for one file; each file that kills the helper halves it
 _LAST_LIMIT = 0.5
 _ANSWER_LIMIT = 1 << 28  # bytes
 _READ_LIMIT = 1 << 24  # bytes of one request
@@ -39,7 +39,7 @@ _helper: "Helper | None" = None
 
 @contextlib.contextmanager
 def shared() -> Iterator["Helper"]:
-    """Give the helper of this call; it is started when first needed and ends with the last user."""
+    """Yield the shared helper; it starts when first needed and ends with its last user."""
     global _users, _helper
     with _lock:
         _users += 1
@@ -55,7 +55,7 @@ def shared() -> Iterator["Helper"]:
 
 
 class Helper:
-    """The other process."""
+    """The helper process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,10 +64,10 @@ class Helper:
         self._limit = _FIRST_LIMIT
 
     def examine(self, weights: FileSlice, *, legacy: bool, with_arrays: bool) -> Hdf5Content:
-        """Return what HDF5 finds in a file: see `hdf5_structure.examine`.
+        """Return what HDF5 finds in a file; see `hdf5_structure.examine`.
 
         Raises:
-            CheckpointCorruptError: If HDF5 refuses it, crashes, hangs or takes too much memory.
+            CheckpointCorruptError: If HDF5 fails, crashes, hangs or takes too much memory.
         """
         with self._lock:
             connection = self._started()
@@ -76,17 +76,17 @@ class Helper:
                 answer = self._serve(connection, weights)
             except TimeoutError:
                 self._give_up()
-                raise CheckpointCorruptError("HDF5 does not come to an end with it") from None
+                raise CheckpointCorruptError("HDF5 hangs on it") from None
             except (EOFError, ConnectionError):
                 self._give_up()
-                raise CheckpointCorruptError("HDF5 crashes over it") from None
+                raise CheckpointCorruptError("HDF5 crashes on it") from None
             except BaseException:
                 self.close()
                 raise
         return _content(answer)
 
     def _serve(self, connection: Connection, weights: FileSlice) -> dict[str, object]:
-        """Read for the helper until it answers; only its own time counts."""
+        """Read for the helper until it answers; only the helper's own time counts."""
         left = self._limit
         while True:
             begin = time.monotonic()
@@ -115,7 +115,7 @@ class Helper:
                     pass_fds=[theirs.fileno()],
                     cwd=os.path.dirname(os.path.abspath(__file__)),
                     env=environment,
-                    start_new_session=True,  # Ctrl-C is for this process
+                    start_new_session=True,  # Ctrl-C must not reach it
                 )
             self._connection = Connection(ours.detach())
             try:
@@ -143,7 +143,7 @@ class Helper:
 
 
 def _python() -> str:
-    """Return the Python to run, also inside of another program that embeds it, such as R."""
+    """Return the Python program, even if another program such as R embeds this Python."""
     candidates = [
         sys.executable,
         getattr(sys, "_base_executable", None),

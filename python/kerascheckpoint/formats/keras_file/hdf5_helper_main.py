@@ -1,7 +1,7 @@
-"""The helper process: reads the structure of one HDF5 file after the other, and dies over bad ones.
+"""The helper process, which reads the structure of HDF5 files and may die over damaged ones.
 
-It gets `[size, legacy, with_arrays]` for a file, asks for bytes of it by `[offset, count]`, and
-answers with an object. All messages are JSON, but for the bytes themselves.
+For each file, it gets `[size, legacy, with_arrays]`, asks for bytes with `[offset, count]`, and
+answers with an object. All messages are JSON, except for the bytes.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-_MEMORY = 600 << 20  # bytes beyond what a started Python takes
-_SECONDS = 60  # of processor time for one file, should nobody be there to end this process
-_BLOCK = 1 << 16  # bytes that are asked for at once
-_BLOCKS = 256  # that are kept
+_MEMORY = 600 << 20  # bytes, in addition to those of the started Python
+_SECONDS = 60  # of processor time for one file, in case the other process has died
+_BLOCK = 1 << 16  # bytes per request
+_BLOCKS = 256  # number of blocks that are kept
 
 
 class AskedFile(io.RawIOBase):
-    """A file whose bytes the other process has."""
+    """A file whose bytes come from the other process."""
 
     def __init__(self, connection: Connection, size: int) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class AskedFile(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move."""
+        """Set the position."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Read on from the position."""
+        """Read from the position."""
         number, begin = divmod(self._position, _BLOCK)
         if self._position >= self._size:
             return 0

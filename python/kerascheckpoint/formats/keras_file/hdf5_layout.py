@@ -1,8 +1,8 @@
-"""The layout of a `.weights.h5` file: made once by h5py, then every save only fills in the arrays.
+"""The layout of a `.weights.h5` file: h5py makes it once, then each save only fills in the arrays.
 
-h5py builds a file of the right structure without writing any array. From it come the bytes of the
-skeleton (everything that is not array data) and the place of each array. As long as names, shapes
-and dtypes stay the same, a file is the skeleton plus the arrays at their places.
+h5py builds a file with the right structure but without array data. It yields the skeleton (all
+bytes that are not array data) and the offset of each array. As long as names, shapes and dtypes
+stay the same, a file is the skeleton plus the arrays at their offsets.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ class Layout:
     """Where everything lies in a file.
 
     Attributes:
-        structure: What it was made for.
-        size: Bytes of the whole file.
+        structure: The structure that it belongs to.
+        size: Size of the whole file in bytes.
         skeleton: The pieces between the arrays, as (offset, bytes).
-        offsets: Offset of each array that has any bytes.
+        offsets: Offset of each non-empty array.
         record_offset: Where the text of the record begins; it is blank in the skeleton.
-        record_capacity: Bytes that the record may take.
+        record_capacity: Bytes reserved for the record.
     """
 
     structure: Structure
@@ -42,14 +42,14 @@ class Layout:
 
     @functools.cached_property
     def sequence(self) -> list[bytes | str]:
-        """All that the file consists of, in order: pieces of the skeleton and names of arrays."""
+        """The parts of the file in order: pieces of the skeleton and names of arrays."""
         parts: dict[int, bytes | str] = dict(self.skeleton)
         parts |= {offset: name for name, offset in self.offsets.items()}
         return [parts[offset] for offset in sorted(parts)]
 
     @functools.cached_property
     def places(self) -> dict[str, tuple[int, int]]:
-        """Offset and bytes of each array; an empty one is nowhere, at 0."""
+        """Offset and size of each array in bytes; the offset of an empty one is 0."""
         return {
             spec.name: (self.offsets.get(spec.name, 0), spec.nbytes)
             for spec in self.structure.arrays
@@ -57,13 +57,13 @@ class Layout:
 
     @functools.cached_property
     def head(self) -> tuple[int, int]:
-        """Length and CRC-32 of what comes before the first array, with the record blank."""
+        """Length and CRC-32 of the bytes before the first array, with a blank record."""
         _, head = self.skeleton[0]
         return len(head), crc32(head)
 
 
 def lay_out(structure: Structure, record_capacity: int) -> Layout:
-    """Let h5py lay out a file for `structure` with room for a record of so many bytes, or none."""
+    """Let h5py lay out a file for `structure`, with `record_capacity` bytes for a record."""
     with tempfile.TemporaryFile() as file:
         with h5py.File(file, "w") as h5_file:
             if record_capacity:
@@ -73,7 +73,7 @@ def lay_out(structure: Structure, record_capacity: int) -> Layout:
                 if group.name is not None:
                     h5_group.attrs["name"] = group.name
             datasets = [_create(h5_file, spec) for spec in structure.arrays]
-            # Only now places for the arrays, so that they adjoin, behind all the rest.
+            # Arrays get their offsets last, so that they follow each other behind everything else.
             offsets = {
                 spec.name: _place(spec, dataset)
                 for spec, dataset in zip(structure.arrays, datasets, strict=True)
@@ -88,7 +88,7 @@ def lay_out(structure: Structure, record_capacity: int) -> Layout:
 
 
 def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
-    """Create a dataset that has no place in the file yet."""
+    """Create a dataset that has no offset yet."""
     dataset = h5py.h5d.create(
         h5_file.id,
         spec.name.encode(),
@@ -97,13 +97,13 @@ def _create(h5_file: h5py.File, spec: ArraySpec) -> h5py.h5d.DatasetID:
         *_creation_properties(),
     )
     if spec.dtype.name == "bfloat16":
-        h5py.Dataset(dataset).attrs["dtype"] = "bfloat16"  # HDF5 itself stores two opaque bytes
+        h5py.Dataset(dataset).attrs["dtype"] = "bfloat16"  # for HDF5, it is two opaque bytes
     return dataset
 
 
 @functools.cache
 def _creation_properties() -> tuple[h5py.h5p.PropDCID, h5py.h5p.PropLCID]:
-    """Return how datasets, and the links to them, are made."""
+    """Return the properties for new datasets and for links to them."""
     dataset = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     dataset.set_layout(h5py.h5d.CONTIGUOUS)
     dataset.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -114,7 +114,7 @@ def _creation_properties() -> tuple[h5py.h5p.PropDCID, h5py.h5p.PropLCID]:
 
 
 def _place(spec: ArraySpec, dataset: h5py.h5d.DatasetID) -> int:
-    """Give a dataset its place in the file, which HDF5 does when a first element is written."""
+    """Write one element of a dataset, which makes HDF5 choose its offset; return the offset."""
     one = (1,) * len(spec.shape)
     space = dataset.get_space()
     if spec.shape:
@@ -139,7 +139,7 @@ def _pieces_between(
 
 
 def _record_marker(capacity: int) -> str:
-    """A text of `capacity` bytes that stands nowhere else in a file."""
+    """Return a text of `capacity` bytes that occurs nowhere else in a file."""
     return "\1kerascheckpoint record\1".ljust(capacity)
 
 

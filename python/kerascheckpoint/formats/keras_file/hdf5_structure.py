@@ -1,7 +1,7 @@
-"""What an HDF5 file holds, as the HDF5 library finds it.
+"""The content of an HDF5 file, as the HDF5 library finds it.
 
-The library may crash, hang or take all memory over a damaged file. Files that Keras has just
-written for us are read in this process; all others by `hdf5_helper`, in another one.
+The library may crash, hang or use up all memory on a damaged file. Only files that Keras has just
+written for us are read in this process; `hdf5_helper` reads all others in another one.
 """
 
 import dataclasses
@@ -16,27 +16,27 @@ from ...model_state import ArraySpec, Group
 from .. import record
 from ..base import ForeignFileError
 
-TEXT_LIMIT = 1 << 27  # bytes of the largest text that is taken for a record
+TEXT_LIMIT = 1 << 27  # bytes; a longer text is not a record
 _OBJECT_LIMIT = 1_000_000  # groups and arrays
-_PATH_LIMIT = 1 << 26  # characters in the paths of all of them
+_PATH_LIMIT = 1 << 26  # characters in all their paths together
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredArray(ArraySpec):
-    """An array and the place of its bytes in the weights."""
+    """An array and the offset of its bytes in the weights."""
 
     offset: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Hdf5Content:
-    """What a file says of itself.
+    """The content of a file.
 
     Attributes:
         record: The text of its record, if it has one.
-        keras_version: The version of Keras that a legacy model names.
-        arrays: Every array, in the order of their bytes; `None` if nobody asked.
-        groups: The objects of the model, those without arrays included; `None` likewise.
+        keras_version: The version of Keras in a legacy model.
+        arrays: All arrays, in the order of their bytes; `None` if they were not requested.
+        groups: All objects of the model, even without arrays; `None` if not requested.
     """
 
     record: str | None
@@ -46,17 +46,17 @@ class Hdf5Content:
 
 
 def examine(file: Any, size: int, *, legacy: bool, with_arrays: bool) -> Hdf5Content:
-    """Return what an HDF5 file holds.
+    """Return the content of an HDF5 file.
 
     Args:
-        file: A path, or a file-like object that h5py reads.
-        size: Bytes of the file.
-        legacy: Whether it should be a legacy `.h5` model and not weights.
+        file: A path, or a file object that h5py can read.
+        size: Size of the file in bytes.
+        legacy: Whether it should be a legacy `.h5` model instead of weights.
         with_arrays: Whether to find every array.
 
     Raises:
-        CheckpointCorruptError: If it has another form than Keras writes.
-        Exception: What h5py raises over a damaged file.
+        CheckpointCorruptError: If its form is not one that Keras writes.
+        Exception: Whatever h5py raises on a damaged file.
     """
     with h5py.File(file, "r") as h5_file:
         text = _attribute(h5_file, record.KEY)
@@ -76,27 +76,27 @@ def _attribute(h5_file: h5py.File, name: str) -> str | None:
         raise CheckpointCorruptError(f"its attribute {name!r} is not one text")
     text = h5_file.attrs[name]
     if not isinstance(text, str) or len(text) > TEXT_LIMIT:
-        raise CheckpointCorruptError(f"its attribute {name!r} is no text")
+        raise CheckpointCorruptError(f"its attribute {name!r} is not a text")
     return text
 
 
 def _check_form(h5_file: h5py.File, *, legacy: bool) -> None:
     """Raise unless a file has the form that Keras writes.
 
-    That is: arrays lie in groups called `vars`; a legacy model has its weights in one group.
+    Weights are arrays in groups called `vars`; a legacy model has the group `model_weights`.
     """
     if legacy:
         link = h5_file.get("model_weights", getlink=True)
         if not isinstance(link, h5py.HardLink) or not isinstance(
             h5_file["model_weights"], h5py.Group
         ):
-            raise ForeignFileError("it holds no Keras model")
+            raise ForeignFileError("it does not hold a Keras model")
         return
     first = next(_datasets(h5_file), None)
     if first is None and "vars" not in h5_file and "layers" not in h5_file:
-        raise CheckpointCorruptError("it holds no weights of a Keras model")
+        raise CheckpointCorruptError("it does not hold weights of a Keras model")
     if first is not None and "vars" not in first[0].split("/")[:-1]:
-        raise CheckpointCorruptError(f"its array {first[0]!r} is not where Keras stores any")
+        raise CheckpointCorruptError(f"its array {first[0]!r} is not where Keras stores arrays")
 
 
 def _arrays(h5_file: h5py.File, size: int) -> list[StoredArray]:
@@ -108,7 +108,7 @@ def _arrays(h5_file: h5py.File, size: int) -> list[StoredArray]:
 
 
 def _groups(h5_file: h5py.File) -> list[Group]:
-    """Return the objects that Keras made a group `vars` for; the arrays' walk found no loops."""
+    """Return the objects that have a group `vars`; `_arrays` has found no loops."""
     found: list[Group] = []
 
     def visit(path: str, item: Any) -> None:
@@ -122,7 +122,7 @@ def _groups(h5_file: h5py.File) -> list[Group]:
 
 
 def _datasets(h5_file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yield every array with its path, without following a link to anywhere else."""
+    """Yield every array with its path; raise on links."""
     pending: list[tuple[str, h5py.Group]] = [("", h5_file)]
     seen: set[int] = set()
     length = 0
@@ -138,8 +138,8 @@ def _datasets(h5_file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
                 raise CheckpointCorruptError(f"{where!r} is a link to another place")
             item = group[name]
             address = h5py.h5o.get_info(item.id).addr
-            if address in seen:  # two groups with two links each have four paths, and so on
-                raise CheckpointCorruptError(f"{where!r} is another name of what stands elsewhere")
+            if address in seen:  # else a few groups could have millions of paths
+                raise CheckpointCorruptError(f"{where!r} is a second name of another object")
             seen.add(address)
             if isinstance(item, h5py.Group):
                 below.append((f"{where}/", item))
@@ -159,9 +159,9 @@ def _stored_array(name: str, dataset: h5py.Dataset) -> StoredArray:
 
 
 def _dtype(dataset: h5py.Dataset) -> "np.dtype[Any]":
-    """Return an array's dtype, opaque bytes for what is neither a number nor bfloat16.
+    """Return an array's dtype, or opaque bytes if it is neither a number nor bfloat16.
 
-    HDF5 knows bfloat16 only as two opaque bytes, and Keras notes it in an attribute.
+    HDF5 stores bfloat16 as two opaque bytes, which Keras marks with an attribute.
     """
     dtype: np.dtype[Any] = dataset.dtype
     if dtype.kind == "V" and dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16":

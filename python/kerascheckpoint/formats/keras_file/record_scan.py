@@ -1,8 +1,8 @@
-"""The record of a `.weights.h5` file, read as plain bytes and without HDF5.
+"""Find the record of a `.weights.h5` file in its bytes, without HDF5.
 
 The HDF5 library may crash or never return on a file with a flipped bit in its structure. Files of
-our own writer hold their record as plain text near the start, with checksums by which it and all
-before the first array are known to be as they were written.
+our own writer have the record as plain text near the start. Its checksums show whether it and all
+bytes before the first array are as they were written.
 """
 
 import dataclasses
@@ -13,18 +13,18 @@ from ...errors import CheckpointCorruptError, CheckpointSchemaError
 from .. import record
 from .file_slice import FileSlice
 
-_WITHIN = 1 << 16  # bytes from the start in which our layout begins the record
-_LENGTHS = (_WITHIN, 1 << 20, 1 << 24, 1 << 27)  # bytes that are tried for its text
+_WITHIN = 1 << 16  # bytes; in our layout, the record begins within them
+_LENGTHS = (_WITHIN, 1 << 20, 1 << 24, 1 << 27)  # bytes to read for its text, one after the other
 
 
 @dataclasses.dataclass(frozen=True)
 class ScannedRecord:
-    """What looks like a record in the bytes of a file.
+    """Bytes of a file that look like a record.
 
     Attributes:
-        fields: The decoded record; `None` if it is not a whole one of this place.
-        is_as_written: Whether the structure before the first array is what the record says.
-        size: Bytes that the file should have.
+        fields: The decoded record; `None` if it is damaged or belongs elsewhere.
+        is_as_written: Whether the bytes before the first array match the record.
+        size: Size in bytes that the file should have.
     """
 
     fields: dict[str, Any] | None = None
@@ -33,9 +33,9 @@ class ScannedRecord:
 
 
 def find(weights: FileSlice) -> ScannedRecord | None:
-    """Return what looks like a record, or `None`.
+    """Return the bytes that look like a record, or `None`.
 
-    Stray text of one may stand in any file: HDF5 writes what its memory held before into gaps.
+    They may be stray text, because HDF5 fills gaps in a file with whatever its memory held.
     """
     place = weights.read_at(0, _WITHIN).find(record.BEGIN)
     if place < 0:
@@ -54,7 +54,7 @@ def find(weights: FileSlice) -> ScannedRecord | None:
 
 
 def _text_at(weights: FileSlice, place: int) -> Any:
-    """Parse the JSON value that begins at `place`, of whatever length."""
+    """Parse the JSON value that begins at `place`."""
     for length in _LENGTHS:
         content = weights.read_at(place, length)
         record.check_size(content)
@@ -63,4 +63,4 @@ def _text_at(weights: FileSlice, place: int) -> Any:
         except (ValueError, RecursionError):
             if len(content) < length:
                 break
-    raise CheckpointCorruptError("its record is no JSON")
+    raise CheckpointCorruptError("its record is not JSON")

@@ -1,8 +1,8 @@
-"""Our own writer of standard `.weights.h5` and `.keras` files, from arrays that are ready.
+"""Write standard `.weights.h5` and `.keras` files from arrays in memory.
 
-A `.keras` file is a stored zip. Its weights member comes first and begins at a whole page, so that
-arrays go straight to their final places; what depends on their checksums (the record) and what
-changes its length between saves follows behind.
+A `.keras` file is an uncompressed zip. The weights come first and begin at a whole page, so that
+arrays go straight to their final places. Everything that depends on their checksums (the record) or
+changes its length between saves follows.
 """
 
 import os
@@ -21,14 +21,14 @@ from . import hdf5_layout
 from .hdf5_layout import Layout
 
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
-HEAD = BLOCK  # where the weights begin in a .keras file
+HEAD = BLOCK  # offset of the weights in a .keras file
 
-_WIDEST = 10**15  # takes as many digits as any offset
+_WIDEST = 10**15  # no offset has more digits
 _PADDING = 0xD935  # id of the zip extra field that Android's zipalign pads with
 
 
 class KerasFileWriter:
-    """Writes one file after the other and keeps the layout between them."""
+    """Writes one file after the other and reuses the layout."""
 
     def __init__(self) -> None:
         self._layout: Layout | None = None
@@ -36,11 +36,11 @@ class KerasFileWriter:
 
     @property
     def offsets(self) -> Mapping[str, int]:
-        """Where in the weights each array lay in the last file, if there was one."""
+        """Offset of each array in the weights of the last file, if there was one."""
         return {} if self._layout is None else self._layout.offsets
 
     def _layout_for(self, content: ModelSnapshot, fields: Mapping[str, Any]) -> Layout:
-        """Return the layout for what `content` holds, the last one if it is the same."""
+        """Return the layout for `content`: the last one if it still fits."""
         structure, has_record = content.structure, content.config is None
         layout = self._layout
         if (
@@ -53,15 +53,15 @@ class KerasFileWriter:
         return layout
 
     def write(self, fd: int, content: ModelSnapshot, fields: Mapping[str, Any]) -> None:
-        """Write a whole file to `fd`, an empty file.
+        """Write a whole file into the empty file `fd`.
 
         Args:
             fd: File descriptor, open for reading and writing.
-            content: What the file holds.
-            fields: The record's fields, without the checksums, which are made here.
+            content: The content of the file.
+            fields: The record's fields, to which this adds the checksums.
 
         Raises:
-            OSError: If the system refuses, or the file does not have the size that it must have.
+            OSError: If the system cannot write, or the file ends up with a wrong size.
         """
         layout = self._layout_for(content, fields)
         base = 0 if content.config is None else HEAD
@@ -76,7 +76,7 @@ class KerasFileWriter:
             total = combine(total, value, length)
         text = record.encode(dict(fields) | _guards(layout, sums, total))
         if content.config is None:
-            if len(text) > layout.record_capacity:  # the history has outgrown it: lay out anew
+            if len(text) > layout.record_capacity:  # the history has outgrown it: make a new layout
                 self._layout = None
                 self.write(fd, content, fields)
                 return
@@ -86,11 +86,11 @@ class KerasFileWriter:
         else:
             size = _write_zip_around(fd, layout.size, total, content, text)
         if os.fstat(fd).st_size != size:
-            raise OSError(f"the file has {os.fstat(fd).st_size} bytes and not {size}")
+            raise OSError(f"the file has {os.fstat(fd).st_size} bytes instead of {size}")
 
 
 def _record_capacity(fields: Mapping[str, Any], content: ModelSnapshot) -> int:
-    """Return the bytes to keep for the record: what it takes at most now, and room to grow."""
+    """Return the bytes to reserve for the record: the most it can take now, and room to grow."""
     widest = dict.fromkeys(content.arrays, array_checksum_entry(0, _WIDEST, _WIDEST))
     image = {"crc32": "0" * 8, "size": _WIDEST, "record": [_WIDEST] * 2, "head": [_WIDEST] * 2}
     guards = {"arrays": widest, "specs": array_specs(content.specs), "image": image}
@@ -99,12 +99,12 @@ def _record_capacity(fields: Mapping[str, Any], content: ModelSnapshot) -> int:
 
 
 def _guards(layout: Layout, sums: Sequence[int], total: int) -> dict[str, Any]:
-    """Return the fields of the record by which a reader tells whether the file is as written.
+    """Return the record's fields that let a reader check that the file is as written.
 
     Args:
-        layout: Where everything lies.
+        layout: The layout of the weights.
         sums: CRC-32 of each part of `layout.sequence`.
-        total: CRC-32 of all.
+        total: CRC-32 of all parts together.
     """
     crcs = dict(zip(layout.sequence, sums, strict=True))
     head_length, head_crc = layout.head
@@ -124,19 +124,19 @@ def _guards(layout: Layout, sums: Sequence[int], total: int) -> dict[str, Any]:
 
 
 def array_checksum_entry(crc: int, offset: int, nbytes: int) -> list[Any]:
-    """Return what the record holds of an array: checksum, place in the weights, and length."""
+    """Return an array's entry in the record: checksum, offset in the weights, and size."""
     return [f"{crc:08x}", offset, nbytes]
 
 
 def array_specs(arrays: Iterable[ArraySpec]) -> list[Any]:
-    """Return what the record holds of arrays' form, in the same order: dtype and shape."""
+    """Return dtype and shape of each array, as the record has them."""
     return [[record.dtype_text(array.dtype), list(array.shape)] for array in arrays]
 
 
 def _bytes_of(array: Any) -> memoryview:
-    """Return the bytes of an array that is not empty, without a copy if they lie in order."""
+    """Return the bytes of a non-empty array, without a copy if it is contiguous."""
     array = np.ascontiguousarray(array)
-    if array.dtype.isbuiltin != 1:  # bfloat16 and its like know no buffers
+    if array.dtype.isbuiltin != 1:  # bfloat16 and the like do not support buffers
         array = array.view(np.uint8)
     return memoryview(array).cast("B")
 
@@ -144,7 +144,7 @@ def _bytes_of(array: Any) -> memoryview:
 def _write_zip_around(
     fd: int, image_size: int, image_crc: int, content: ModelSnapshot, text: str
 ) -> int:
-    """Add what makes a zip of the weights at `HEAD`; return the size of the whole file."""
+    """Turn the weights at `HEAD` into a zip file; return the size of the whole file."""
     weights = zipfile.ZipInfo(WEIGHTS, time.localtime()[:6])
     weights.CRC, weights.file_size, weights.compress_size = image_crc, image_size, image_size
     weights.header_offset, weights.external_attr = 0, 0o600 << 16
@@ -153,7 +153,7 @@ def _write_zip_around(
     weights.extra = _PADDING.to_bytes(2, "little") + padding.to_bytes(2, "little") + bytes(padding)
     write_all(fd, weights.FileHeader(zip64), 0)
     weights.extra = b""
-    # A descriptor of its own would end the lock on the file when it is closed.
+    # Closing another descriptor of the file would release the lock on it.
     with open(fd, "r+b", closefd=False) as file:
         file.seek(HEAD + image_size)
         with zipfile.ZipFile(file, "w") as archive:

@@ -1,4 +1,4 @@
-"""The members of a `.keras` file, found without trust in what the zip's directory claims."""
+"""Find the members of a `.keras` file without trusting the directory of the zip."""
 
 import os
 import struct
@@ -9,53 +9,53 @@ from ...errors import CheckpointCorruptError
 from .. import record
 from .file_slice import FileSlice
 from .hdf5_structure import TEXT_LIMIT
-from .writer import METADATA, WEIGHTS
+from .writer import CONFIG, METADATA, WEIGHTS
 
-_DIRECTORY_LIMIT = 16 << 20  # bytes of a zip's directory: a hundred thousand members
+_DIRECTORY_LIMIT = 16 << 20  # bytes; room for a hundred thousand members
 _END, _END_LENGTH = b"PK\5\6", 22
-_END_WITHIN = _END_LENGTH + (1 << 16)  # bytes from the end of the file, with the longest comment
+_END_WITHIN = _END_LENGTH + (1 << 16)  # bytes at the end of the file, with the longest comment
 _END64, _END64_LENGTH = b"PK\6\6", 56
-_UNKNOWN = 0xFFFFFFFF  # the size that says: see the zip64 record
+_UNKNOWN = 0xFFFFFFFF  # the size is in the zip64 record
 
 
 def open_zip(file: BinaryIO) -> zipfile.ZipFile:
-    """Open a zip, unless its directory is larger than that of any model.
+    """Open a zip file, unless its directory is larger than that of any real model.
 
     Raises:
-        CheckpointCorruptError: If it is no zip file, or such a one.
+        CheckpointCorruptError: If it is not a zip file, or its directory is too large.
     """
     size = file.seek(0, os.SEEK_END)
     tail = FileSlice(file, 0, size).read_at(max(0, size - _END_WITHIN - _END64_LENGTH - 20), size)
     end = tail.rfind(_END)
     if end < 0 or len(tail) - end < _END_LENGTH:
-        raise CheckpointCorruptError("it is no zip file, or its end is missing")
+        raise CheckpointCorruptError("it is not a zip file, or its end is missing")
     (directory,) = struct.unpack_from("<L", tail, end + 12)
     end64 = tail.rfind(_END64, 0, end)
     if directory == _UNKNOWN and end64 >= 0 and end - end64 >= _END64_LENGTH:
         (directory,) = struct.unpack_from("<Q", tail, end64 + 40)
     if directory > _DIRECTORY_LIMIT:
-        raise CheckpointCorruptError("its zip directory is larger than that of any model")
+        raise CheckpointCorruptError("its zip directory is larger than that of any real model")
     try:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise CheckpointCorruptError(f"it is no usable zip file: {error}") from None
+        raise CheckpointCorruptError(f"it is not a usable zip file: {error}") from None
 
 
 def stored_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """Return a member that must be there, stored as it is."""
+    """Return a member that must exist and must not be compressed."""
     try:
         member = archive.getinfo(name)
     except KeyError:
         raise CheckpointCorruptError(f"its member {name} is missing") from None
     if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-        raise CheckpointCorruptError(f"its member {name} is compressed, which no Keras writes")
+        raise CheckpointCorruptError(f"its member {name} is compressed, unlike in Keras' files")
     return member
 
 
 def weights_in(archive: zipfile.ZipFile, file: BinaryIO) -> FileSlice:
     """Return the bytes of the weights member of an open zip."""
     member = stored_member(archive, WEIGHTS)
-    archive.open(member).close()  # compares the member's own header with the directory
+    archive.open(member).close()  # compares the member's header with the directory
     file.seek(member.header_offset)
     header = file.read(30)
     start = member.header_offset + 30
@@ -72,13 +72,13 @@ def read_metadata(archive: zipfile.ZipFile) -> dict[str, Any]:
         raise CheckpointCorruptError(f"{METADATA} claims {member.file_size} bytes")
     metadata = record.parsed(archive.read(member))
     if not isinstance(metadata, dict):
-        raise CheckpointCorruptError(f"{METADATA} is no JSON object")
+        raise CheckpointCorruptError(f"{METADATA} is not a JSON object")
     return metadata
 
 
 def check_members(archive: zipfile.ZipFile) -> None:
-    """Read each member but the weights against the zip's own checksum."""
-    stored_member(archive, "config.json")
+    """Compare each member except the weights with its checksum in the zip."""
+    stored_member(archive, CONFIG)
     for member in archive.infolist():
         stored_member(archive, member.filename)
         if member.filename != WEIGHTS:

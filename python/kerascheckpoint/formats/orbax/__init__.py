@@ -1,5 +1,5 @@
-"""Checkpoints in Orbax' form: a directory that Orbax and TensorStore write and read.
+"""Checkpoints that are directories, written and read by Orbax and TensorStore.
 
-Orbax is an extra (`pip install kerascheckpoint[orbax]`) and is imported when a checkpoint is
-written, or its arrays are read. May import formats' own words, storage and the root's words.
+Orbax is an extra (`pip install kerascheckpoint[orbax]`), imported on first use.
+May import the record, storage and the root's words; neither Keras nor a backend.
 """

@@ -1,4 +1,4 @@
-"""How Orbax stores one of our arrays: the shards of this process, through TensorStore."""
+"""Let Orbax store the shards of an array that this process has, through TensorStore."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ class Registry:
         return True
 
     def add(self, kind: type, *arguments: Any, **settings: Any) -> None:
-        """Refuse other handlers."""
+        """Accept no other handlers."""
         raise NotImplementedError
 
 
@@ -37,10 +37,10 @@ def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[
     """
 
     class Handler(ocp.type_handlers.TypeHandler):  # type: ignore[misc]
-        _array_metadata_store = None  # Orbax asks for it: what it says is in the record
+        _array_metadata_store = None  # Orbax reads this; the record has the metadata
 
         def typestr(self) -> str:
-            return "np.ndarray"  # so any backend reads it, on any number of devices
+            return "np.ndarray"  # which every backend can read, on any number of devices
 
         async def serialize(
             self, values: Sequence[ShardedArray], infos: Sequence[Any], args: Any = None
@@ -67,7 +67,7 @@ def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[
             return []
 
         async def deserialize(self, infos: Sequence[Any], args: Any = None) -> Sequence[Any]:
-            raise NotImplementedError  # Orbax reads what is stored as an array of NumPy's
+            raise NotImplementedError  # Orbax reads these arrays as NumPy arrays
 
         async def metadata(self, infos: Sequence[Any]) -> Sequence[Any]:
             raise NotImplementedError
@@ -76,7 +76,7 @@ def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[
 
 
 def _spec(ocp: Any, value: ShardedArray, info: Any, process: int, chunk: Sequence[int]) -> Any:
-    """Return TensorStore's spec: Orbax' own, with our chunks."""
+    """Return Orbax' TensorStore spec with our chunks."""
     spec = ocp.type_handlers.get_json_tspec_write(
         info,
         use_ocdbt=True,

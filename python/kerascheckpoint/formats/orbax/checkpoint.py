@@ -21,22 +21,22 @@ from .stored_array import StoredArray
 
 
 class OrbaxDirectory(OpenCheckpoint):
-    """A checkpoint in Orbax' form: see `base.OpenCheckpoint`."""
+    """A `.orbax` checkpoint; see `base.OpenCheckpoint`."""
 
     def __init__(self, storage: Storage, path: str) -> None:
         """Read the record of a directory.
 
         Raises:
             CheckpointNotFoundError: If there is none at `path`.
-            CheckpointCorruptError: If it is not a readable checkpoint.
-            CheckpointSchemaError: If its record is newer than this version reads.
+            CheckpointCorruptError: If it is damaged or not a checkpoint.
+            CheckpointSchemaError: If its record is newer than this version can read.
         """
         self.path = path
         if not storage.exists(path):
             raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}")
         with reporting(path):
             if not storage.is_directory(path):
-                raise CheckpointCorruptError("it is no directory")
+                raise CheckpointCorruptError("it is not a directory")
             self._step = layout.step_of(path)
             if not os.path.exists(os.path.join(self._step, layout.CONTENTS)):
                 raise CheckpointCorruptError("its step is not finished")
@@ -44,7 +44,7 @@ class OrbaxDirectory(OpenCheckpoint):
             self.info = self._info(storage)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing; nothing is kept open."""
 
     def _item(self, name: str, file: str = "") -> str:
         return os.path.join(self._step, name, file)
@@ -73,7 +73,7 @@ class OrbaxDirectory(OpenCheckpoint):
     @property
     def _stored(self) -> dict[str, StoredArray]:
         if self.record is None:
-            raise CheckpointCorruptError("it has no record, so nothing says which array is which")
+            raise CheckpointCorruptError("it has no record, so its arrays cannot be told apart")
         return {
             name: StoredArray(self._step, name, *row)
             for name, row in self.record["orbax"]["arrays"].items()
@@ -83,7 +83,7 @@ class OrbaxDirectory(OpenCheckpoint):
         return {name: ArraySpec(name, a.shape, a.dtype) for name, a in self._stored.items()}
 
     def read_part(self, array: ArraySpec, index: Index) -> "np.ndarray[Any, Any]":
-        """Return a part of an array; only the chunks that it touches are read."""
+        """Return a part of an array; read only the chunks that it touches."""
         with reporting(self.path):
             found = self._stored[array.name].read(index)
         return found.view(array.dtype) if found.dtype != array.dtype else found
@@ -138,7 +138,7 @@ class OrbaxDirectory(OpenCheckpoint):
         return list(self._assets)
 
     def extract_assets(self, directory: str) -> None:
-        """Put the asset files below `directory`."""
+        """Copy the asset files into an existing directory."""
         for name in self._assets:
             path = os.path.abspath(os.path.join(directory, name))
             if not path.startswith(os.path.abspath(directory) + os.sep):
@@ -148,5 +148,5 @@ class OrbaxDirectory(OpenCheckpoint):
                 file.write(self._read_asset(name))
 
     def local_copy(self, directory: str) -> str:
-        """Return the path of the step, which Keras itself can load."""
+        """Return the path of the step, from which Keras itself can load."""
         return self._step

@@ -1,7 +1,7 @@
-"""How an array is cut into the chunks that TensorStore stores, each with its own checksum.
+"""Cut an array into the chunks that TensorStore stores, each with its own checksum.
 
-No chunk crosses the border between two shards, so no two processes write into the same one, and
-none is large, so a host that needs a part of an array reads little more than that part.
+No chunk crosses the border between two shards, so two processes never write into the same chunk.
+Chunks are small, so a host that needs a part of an array reads little more than that part.
 """
 
 import itertools
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from ...model_state import Index
 
-LARGEST = 16 << 20  # bytes of one chunk, about
-_FEW = 8  # a cut this much smaller than it could be makes too many chunks
+LARGEST = 16 << 20  # bytes; the approximate limit of a chunk
+_FEW = 8  # do not cut an axis if the chunks would be this many times smaller than wanted
 
 
 def chunk_shape(
@@ -21,9 +21,9 @@ def chunk_shape(
 
     Args:
         shape: The array's shape.
-        shard_shape: The shape of each of its shards, which divides it evenly.
-        itemsize: Bytes of an element.
-        largest: Bytes that a chunk should not exceed.
+        shard_shape: The shape of its shards, which divides the array evenly.
+        itemsize: Size of an element in bytes.
+        largest: Largest desired size of a chunk in bytes.
     """
     chunk = [max(length, 1) for length in shard_shape]
     for axis, length in enumerate(chunk):
@@ -31,7 +31,7 @@ def chunk_shape(
         if size <= largest:
             break
         wanted = max(length * largest // size, 1)
-        if length == shape[axis]:  # not sharded: the last chunk may be smaller
+        if length == shape[axis]:  # not sharded, so the last chunk may be smaller
             chunk[axis] = wanted
         else:
             divisor = next(each for each in range(wanted, 0, -1) if length % each == 0)
@@ -41,10 +41,10 @@ def chunk_shape(
 
 
 def chunks_within(index: Index, shape: Sequence[int], chunk: Sequence[int]) -> Iterator[Index]:
-    """Yield the places of the chunks that make up a part of an array, in order.
+    """Yield the indices of the chunks that make up a part of an array, in order.
 
     Args:
-        index: The part; its begin is that of a chunk.
+        index: The part; it begins where a chunk begins.
         shape: The array's shape.
         chunk: The shape of its chunks.
     """
@@ -59,7 +59,7 @@ def chunks_within(index: Index, shape: Sequence[int], chunk: Sequence[int]) -> I
 
 
 def number_of(place: Index, shape: Sequence[int], chunk: Sequence[int]) -> int:
-    """Return the number of a chunk among all of an array, counted along the last axis first."""
+    """Return the number of a chunk in an array, counted along the last axis first."""
     number = 0
     for (start, _), length, step in zip(_bounds(place), shape, chunk, strict=True):
         number = number * max(-(-length // step), 1) + start // step
@@ -67,12 +67,12 @@ def number_of(place: Index, shape: Sequence[int], chunk: Sequence[int]) -> int:
 
 
 def count_of(shape: Sequence[int], chunk: Sequence[int]) -> int:
-    """Return how many chunks an array has; none if it is empty."""
+    """Return the number of chunks of an array; 0 if it is empty."""
     return math.prod(-(-length // step) for length, step in zip(shape, chunk, strict=True))
 
 
 def whole(shape: Sequence[int]) -> Index:
-    """Return the index of all of an array."""
+    """Return the index of a whole array."""
     return tuple(slice(0, length) for length in shape)
 
 

@@ -14,7 +14,7 @@ from .writer import OrbaxWriter
 
 @dataclasses.dataclass(frozen=True)
 class OrbaxForm:
-    """A directory that Orbax writes: see `base.Form`."""
+    """A directory that Orbax writes; see `base.Form`."""
 
     suffix: str = ORBAX_SUFFIX
     weights_only: bool = False
@@ -24,7 +24,7 @@ class OrbaxForm:
 
     @property
     def written_by_keras(self) -> Form:
-        """The same form: its writer says that such a model has no Orbax form."""
+        """This form, whose writer raises for a model that only Keras can save."""
         return self
 
     def writer(self) -> CheckpointWriter:

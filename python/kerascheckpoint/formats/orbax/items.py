@@ -1,4 +1,4 @@
-"""The items of a step: arrays, which every process writes its part of, and words of the first."""
+"""The items of a step: arrays, written by all processes, and texts, written by the first one."""
 
 import importlib
 import json
@@ -17,14 +17,14 @@ from .array_handler import Registry, new_array_handler
 from .chunks import chunk_shape, chunks_within, count_of, number_of, whole
 
 Sums = dict[str, dict[int, str]]
-"""Of each array, the CRC-32 of its chunks by their numbers."""
+"""For each array, the CRC-32 of its chunks by number."""
 
 
 def write_shards(step: str, content: ModelSnapshot, process: int) -> Sums:
-    """Write the shards that a process has, and the tree's words if it is the first.
+    """Write the shards that a process has.
 
     Returns:
-        The checksums of the chunks that this process has written.
+        The checksums of the chunks that this process wrote.
     """
     ocp = importlib.import_module("orbax.checkpoint")
     arrays = {name: _sharded(array, process) for name, array in content.arrays.items()}
@@ -40,7 +40,7 @@ def write_shards(step: str, content: ModelSnapshot, process: int) -> Sums:
 
 
 def joined(parts: "Iterable[Mapping[str, Mapping[Any, str]]]") -> Sums:
-    """Return the checksums of all processes."""
+    """Return the checksums of all processes together."""
     sums: Sums = {}
     for part in parts:
         for name, own in part.items():
@@ -49,16 +49,16 @@ def joined(parts: "Iterable[Mapping[str, Mapping[Any, str]]]") -> Sums:
 
 
 def finish(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums) -> None:
-    """Join what all processes have written, and add the words that only the first one writes.
+    """Join the parts of all processes and write the texts; for the first process.
 
     Args:
         step: The directory of the step.
-        content: What is stored.
+        content: The content of the checkpoint.
         fields: The record's fields, without checksums.
         sums: The checksums of all chunks.
 
     Raises:
-        OSError: If a chunk was written by nobody.
+        OSError: If no process wrote some chunk.
     """
     ocp = importlib.import_module("orbax.checkpoint")
     names = layout.array_items(content)
@@ -72,7 +72,7 @@ def finish(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: S
 
 
 def places(content: ModelSnapshot) -> dict[str, list[str]]:
-    """Return the item and the keys of each array: Keras' own, or a number for what has none."""
+    """Return the item and the keys of each array: Keras' keys, or a number if it has none."""
     found: dict[str, list[str]] = {}
     others = 0
     for name in content.arrays:
@@ -88,7 +88,7 @@ def places(content: ModelSnapshot) -> dict[str, list[str]]:
 def _trees(
     content: ModelSnapshot, arrays: Mapping[str, ShardedArray], process: int
 ) -> dict[str, dict[str, Any]]:
-    """Return the nested arrays of each item that a process writes to."""
+    """Return the nested arrays of each item to which a process writes."""
     trees: dict[str, dict[str, Any]] = {}
     for name, (item, *keys) in places(content).items():
         _put(trees.setdefault(item, {}), keys, arrays[name])
@@ -106,7 +106,7 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _sharded(array: Any, process: int) -> ShardedArray:
-    """Return an array as shards; one that every process holds whole is the first one's."""
+    """Return an array as shards; if every process has all of it, the first process writes it."""
     if isinstance(array, ShardedArray):
         return array
     array = np.asarray(array)
@@ -137,12 +137,12 @@ def _path(ocp: Any, step: str, item: str) -> Any:
 
 
 def _item_handler(ocp: Any, process: int, chunks: Mapping[str, Any] | None) -> Any:
-    """Return Orbax' handler for an item of arrays; it waits for no other process.
+    """Return Orbax' handler for an item of arrays; it does not wait for other processes.
 
     Args:
         ocp: The module `orbax.checkpoint`.
         process: The number of this process.
-        chunks: The chunks of the arrays; `None` for arrays of NumPy's, by Orbax' own handler.
+        chunks: The chunks of the arrays; `None` for NumPy arrays, which Orbax handles itself.
     """
     registry: dict[str, Any] = {}
     if chunks is not None:
@@ -161,7 +161,7 @@ def _item_handler(ocp: Any, process: int, chunks: Mapping[str, Any] | None) -> A
 
 
 def _write_contents(ocp: Any, step: str, names: list[str]) -> None:
-    """Write Orbax' list of a step's items, as its checkpointer does."""
+    """Write the list of a step's items as Orbax' checkpointer does."""
     now = time.time_ns()
     handlers = {
         name: ocp.JsonCheckpointHandler if name == layout.CONFIG else ocp.PyTreeCheckpointHandler
@@ -180,7 +180,7 @@ def _write_contents(ocp: Any, step: str, names: list[str]) -> None:
 
 
 def _write_record(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums) -> None:
-    """Write the record, with the checksums of all that was written."""
+    """Write the record with the checksums of everything in the step."""
     stored = {}
     for name, place in places(content).items():
         array = _sharded(content.arrays[name], 0)

@@ -1,9 +1,9 @@
-"""What lies where in a `.orbax` directory.
+"""The layout of a `.orbax` directory.
 
-It is the root of an Orbax checkpointer with exactly one step, laid out as Keras' `OrbaxCheckpoint`
-lays out its steps: the item `pytree` holds the model's variables by Keras' own names, the item
-`model_config` the config, `assets` the contents of asset files. Two items are ours:
-`kerascheckpoint` is the record, `other_arrays` holds what a model stores that is no variable.
+It is the root of an Orbax checkpointer with exactly one step, laid out like a step of Keras'
+`OrbaxCheckpoint`: the item `pytree` holds the model's variables under Keras' names, `model_config`
+the config, `assets` the asset files. Two items are ours: `kerascheckpoint` is the record, and
+`other_arrays` holds the stored arrays that are not variables.
 """
 
 import contextlib
@@ -19,25 +19,25 @@ from ...storage.checksum import crc32
 
 PYTREE, CONFIG, ASSETS = "pytree", "model_config", "assets"
 RECORD, OTHER = "kerascheckpoint", "other_arrays"
-RECORD_FILE = "metadata"  # the name that Orbax gives to the file of a JSON item
+RECORD_FILE = "metadata"  # Orbax' name for the file of a JSON item
 CONTENTS = "_CHECKPOINT_METADATA"  # Orbax' list of a step's items
-PART = "ocdbt.process_"  # what the directory of a process's part is called, before its number
+PART = "ocdbt.process_"  # prefix of the directories of the processes' parts
 
 
 def step_of(path: str) -> str:
     """Return the directory of the only step in a `.orbax` directory.
 
     Raises:
-        CheckpointCorruptError: If there is none, or more than one.
+        CheckpointCorruptError: If there is not exactly one.
     """
     steps = [name for name in os.listdir(path) if name.isdigit()]
     if len(steps) != 1:
-        raise CheckpointCorruptError(f"it holds {len(steps)} steps and not one")
+        raise CheckpointCorruptError(f"it holds {len(steps)} steps instead of one")
     return os.path.join(path, steps[0])
 
 
 def own_files(step: str) -> list[str]:
-    """Return the files of Orbax' own words below a step, without the record's and the arrays'."""
+    """Return Orbax' own files below a step, without those of the record and of the arrays."""
     names = []
     for item in sorted(os.listdir(step)):
         path = os.path.join(step, item)
@@ -69,7 +69,7 @@ def array_items(content: ModelSnapshot) -> list[str]:
 
 
 def make_directories(step: str, content: ModelSnapshot) -> None:
-    """Make the directories of a step's items."""
+    """Create the directories of a step's items."""
     texts = [RECORD] if content.config is None else [RECORD, CONFIG]
     for name in [*array_items(content), *texts]:
         os.makedirs(os.path.join(step, name))
@@ -87,20 +87,20 @@ def parts(step: str) -> list[str]:
 
 
 def name_of_part(part: str) -> str:
-    """Return what to call a part that `parts` gave."""
+    """Return a readable name for a directory from `parts`."""
     item, _, name = part.partition("/")
     return f"the part of process {name.removeprefix(PART)} ({item})"
 
 
 def array_checksum(array: "np.ndarray[Any, Any]") -> str:
-    """Return the CRC-32 of an array's elements in their order, as eight hexadecimal digits."""
+    """Return the CRC-32 of an array's elements in order, as eight hexadecimal digits."""
     data = np.ascontiguousarray(array).reshape(-1)
     return f"{crc32(data.view(np.uint8)) if data.size else 0:08x}"
 
 
 @contextlib.contextmanager
 def naming(name: str) -> Iterator[None]:
-    """Let what TensorStore says of an array name the array."""
+    """Turn TensorStore's errors into ones that name the array."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Publish a directory whole or not at all: hidden name, flush, rename, flush of its parent."""
+"""Publish a directory whole or not at all: hidden name, flush, rename, flush the parent."""
 
 import contextlib
 import ctypes
@@ -17,17 +17,17 @@ _HERE = -100  # AT_FDCWD
 
 @contextlib.contextmanager
 def staged_directory(path: str, root: str | None) -> Iterator[str]:
-    """Write a new directory for `path`: the body fills it, the end of the block publishes it.
+    """Fill a new directory for `path` in the body of a `with` block; its end publishes it.
 
-    It lies under a hidden name beside the target, whose lock tells a later run whether its writer
-    is alive. If the body raises or the process dies, what stood at `path` stays as it is.
+    Until then, the directory has a hidden name beside the target; a lock tells later runs whether
+    its writer is alive. If the body raises or the process dies, `path` stays as it is.
 
     Args:
         path: Where the directory will appear.
-        root: A directory above it that is not made again if it has been deleted.
+        root: A directory above it that is not created again if it was deleted.
 
     Raises:
-        CheckpointWriteError: If the system refuses.
+        CheckpointWriteError: If the directory could not be written.
     """
     target = os.path.realpath(path)
     parent, name = os.path.split(target)
@@ -58,10 +58,10 @@ def staged_directory(path: str, root: str | None) -> Iterator[str]:
 
 
 def _move(staged: str, target: str) -> str | None:
-    """Rename a directory; return where the one that stood at the target is now, if there was one.
+    """Rename a directory to the target; return the new path of the old one, if there was one.
 
-    A directory cannot be renamed over another. Linux exchanges the two at once; elsewhere the old
-    one is moved aside first, and there is an instant without either.
+    A directory cannot be renamed over another. Linux can exchange the two atomically. Elsewhere,
+    the old one is moved away first, and for an instant there is neither.
     """
     if not os.path.lexists(target):
         os.rename(staged, target)

@@ -1,4 +1,4 @@
-"""One array of a `.orbax` directory: read through TensorStore, checked chunk by chunk."""
+"""One array of a `.orbax` directory, read through TensorStore and verified chunk by chunk."""
 
 import dataclasses
 import importlib
@@ -15,20 +15,20 @@ from .. import record
 from . import layout
 from .chunks import chunks_within, number_of, whole
 
-_AHEAD = 64 << 20  # bytes of chunks that are read at the same time
-_PIECE = 8 << 20  # bytes of rows that are handed out at once
+_AHEAD = 64 << 20  # bytes of chunks read at the same time
+_PIECE = 8 << 20  # bytes of rows read at once
 
 
 @dataclasses.dataclass
 class StoredArray:
-    """What the record says of an array.
+    """An array as the record describes it.
 
     Attributes:
         step: The directory of the step.
-        name: Its name, the path that `.weights.h5` files give it.
-        dtype_name: Its dtype.
+        name: Its name, which is its path in a `.weights.h5` file.
+        dtype_name: The name of its dtype.
         lengths: Its shape.
-        place: The item that holds it, and its keys in there.
+        place: The item that holds it, and its keys in that item.
         chunk: The shape of its chunks.
         sums: The CRC-32 of each chunk, as eight hexadecimal digits.
     """
@@ -63,7 +63,7 @@ class StoredArray:
         return found
 
     def rows(self) -> Iterator[Index]:
-        """Yield the parts that make up the whole in the order of its bytes, a few MB each."""
+        """Yield indices that cover the array in the order of its bytes, a few MB each."""
         first, *rest = whole(self.shape) or [None]
         size = int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
         if not size:
@@ -79,7 +79,7 @@ class StoredArray:
         """Compare every chunk with its checksum.
 
         Raises:
-            CheckpointCorruptError: If one differs, or cannot be read.
+            CheckpointCorruptError: If one differs or cannot be read.
         """
         store = self._store()
         coming: deque[tuple[Index, Any]] = deque()
@@ -113,13 +113,13 @@ def open_array(step: str, name: str, place: list[str]) -> Any:
     """Open an array of a step with TensorStore.
 
     Raises:
-        CheckpointCorruptError: If that fails.
+        CheckpointCorruptError: If it cannot be opened.
     """
     tensorstore = importlib.import_module("tensorstore")
     item, *keys = place
     spec = {
         "driver": "zarr3",
-        "fill_missing_data_reads": False,  # else a chunk that is missing reads as zeros
+        "fill_missing_data_reads": False,  # else a missing chunk would read as zeros
         "kvstore": {
             "driver": "ocdbt",
             "base": f"file://{os.path.join(step, item)}/",

@@ -1,7 +1,7 @@
-"""Write a model's state as a `.orbax` directory, through Orbax: alone or with other processes.
+"""Write a model's state as a `.orbax` directory through Orbax, alone or with other processes.
 
-Each process writes its shards. The first one makes the directory, joins the parts when all of them
-are durable, and publishes; if anything goes wrong anywhere, every process says so.
+Each process writes its shards. The first one creates the directory, joins the parts when all are
+durable, and publishes. If one process fails, all of them raise.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ class OrbaxWriter:
     def save(
         self, target: Target, content: "ModelSnapshot | KerasSave", fields: Mapping[str, Any]
     ) -> None:
-        """Write a directory and publish it: see `base.CheckpointWriter`."""
+        """Write a directory and publish it; see `base.CheckpointWriter`."""
         if isinstance(content, KerasSave):
             raise CheckpointWriteError(
-                f"could not write checkpoint {target.path!r}: only Keras' own saving can store "
-                "this model, so it has no Orbax form; end filepath in `.keras`"
+                f"could not write checkpoint {target.path!r}: only Keras itself can save this "
+                "model, which it cannot do as `.orbax`; end filepath in `.keras`"
             )
         if target.writers.index == 0:
             _write_as_first(target, _lasting(content), fields)
@@ -40,7 +40,7 @@ class OrbaxWriter:
 
 
 def _lasting(content: ModelSnapshot) -> ModelSnapshot:
-    """Return content whose arrays stay as they are when others are asked for."""
+    """Return the content with arrays that stay valid when others are read."""
     if content.is_lasting:
         return content
     arrays = {name: np.array(content.arrays[name]) for name in content.arrays}
@@ -74,12 +74,12 @@ def _write_part(target: Target, content: ModelSnapshot) -> None:
 
 
 def _part(step: str, content: ModelSnapshot, writers: Writers) -> dict[str, Any]:
-    """Write the part of this process; return its checksums, or what went wrong."""
+    """Write the part of this process; return its checksums, or the error."""
     try:
         if not os.path.isdir(step):
             raise FileNotFoundError(
-                f"it does not see {step!r}, where the first process writes; all processes need one "
-                "file system for a `.orbax` directory"
+                f"it cannot see {step!r}, where the first process writes; a `.orbax` directory "
+                "needs a file system that all processes share"
             )
         return {"sums": items.write_shards(step, content, writers.index)}
     except Exception as error:

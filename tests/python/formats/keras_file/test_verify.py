@@ -229,15 +229,15 @@ def test_a_foreign_h5_is_no_checkpoint_of_ours(tmp_path):
     for name in ("data", "layers/dense/kernel"):
         with h5py.File(path, "w") as file:
             file[name] = np.arange(3)
-        with pytest.raises(CheckpointCorruptError, match="not where Keras stores any"):
+        with pytest.raises(CheckpointCorruptError, match="not where Keras stores arrays"):
             verify_checkpoint(path)
     with h5py.File(path, "w"):
         pass
-    with pytest.raises(CheckpointCorruptError, match="holds no weights"):
+    with pytest.raises(CheckpointCorruptError, match="does not hold weights"):
         verify_checkpoint(path)
     with h5py.File(tmp_path / "legacy.h5", "w") as file:
         file["data"] = np.arange(3)
-    with pytest.raises(CheckpointCorruptError, match="holds no Keras model"):
+    with pytest.raises(CheckpointCorruptError, match="does not hold a Keras model"):
         verify_checkpoint(tmp_path / "legacy.h5")
 
 

@@ -210,7 +210,7 @@ def test_a_file_that_is_not_as_long_as_it_must_be_is_not_published(tmp_path):
     path = tmp_path / "model.weights.h5"
     content = small_files.content_of(ARRAYS, model=False)
     with (
-        pytest.raises(OSError, match="bytes and not"),
+        pytest.raises(OSError, match="bytes instead of"),
         LocalStorage().atomic_write(str(path)) as staged,
     ):
         os.ftruncate(staged.fd, 1 << 20)
