@@ -106,6 +106,9 @@ def test_a_bucket_keeps_a_run_that_both_languages_continue(tmp_path):
         text = "\n".join(code).replace("http://127.0.0.1:8333", options["endpoint_url"])
         run(tmp_path, sys.executable, "-c", text)
         assert list_checkpoints("s3://bucket/model", storage_options=options)[-1].epoch == 10
+        (line,) = blocks("On S3, GCS, sftp", "sh")
+        line = line.replace("http://127.0.0.1:8333", options["endpoint_url"])
+        assert "s3://bucket/model/10.keras" in run(tmp_path, "sh", "-ec", line, **access)
 
         needs_r()
         output = example(tmp_path, "s3", "R", "s3://bucket/run", 3, **access)
