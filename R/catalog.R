@@ -18,7 +18,7 @@
 #'   takes the metric that the files themselves monitored.
 #' @param mode `NULL`, `"min"` or `"max"`: whether a lower or a higher value of `monitor`
 #'   is better. `NULL` takes what the files say.
-#' @param path A string or [fs::path()]: one checkpoint file.
+#' @param path A string, [fs::path()] or URL: one checkpoint.
 #' @param storage_options `NULL`, or a named list: options for fsspec (endpoint,
 #'   credentials ...) where the place is a URL.
 #'

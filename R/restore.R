@@ -11,8 +11,8 @@
 #' with a warning.
 #'
 #' @param model A Keras model.
-#' @param path A string or [fs::path()]: a checkpoint file, `.keras` or
-#'   `.weights.h5`.
+#' @param path A string, [fs::path()] or URL: a checkpoint, `.keras`, `.weights.h5` or
+#'   `.orbax`.
 #' @inheritParams list_checkpoints
 #'
 #' @returns Invisibly, a `checkpoint_list` of one row that describes the file; see

@@ -69,7 +69,7 @@ def restore_checkpoint(
 
     Args:
         model: A Keras model of the same architecture.
-        path: A `.keras` or `.weights.h5` file, a path or a URL.
+        path: A `.keras`, `.weights.h5` or `.orbax` checkpoint, a path or a URL.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:

@@ -18,7 +18,7 @@ def verify_checkpoint(
     """Read a whole checkpoint and compare it with its checksums.
 
     Args:
-        path: A `.keras`, `.weights.h5` or legacy `.h5` file, a path or a URL.
+        path: A `.keras`, `.weights.h5`, `.orbax` or legacy `.h5` checkpoint, a path or a URL.
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
 
     Returns:
