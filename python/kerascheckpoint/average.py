@@ -12,9 +12,10 @@ import numpy as np
 from . import location
 from .checkpoint_info import CheckpointInfo
 from .errors import CheckpointMismatchError
-from .file_kind import suffix_of
+from .file_kind import MODEL_SUFFIX, suffix_of
 from .formats.base import OpenCheckpoint, Target
 from .formats.forms import form_of, open_checkpoint, reading_many
+from .formats.orbax.form import ORBAX
 from .model_state import ArraySpec, ModelSnapshot
 from .notify import warn
 from .storage.places import storage_for
@@ -37,7 +38,8 @@ def average_checkpoints(
 
     Args:
         paths: Checkpoints of one model, all with the same suffix.
-        output: Where to write the average; it has the suffix of `paths`.
+        output: Where to write the average; it has the suffix of `paths`. An average of `.orbax`
+            directories may also be a `.keras` or `.weights.h5` file.
         storage_options: For URLs, what fsspec needs to reach them.
 
     Returns:
@@ -56,6 +58,8 @@ def average_checkpoints(
         raise TypeError(f"paths must be a list of paths, not one path. Received: paths={paths!r}.")
     sources = [location.absolute(path) for path in paths]
     _check_suffixes(sources, target)
+    place = _storage(target, storage_options)
+    form_of(target).check(target, place)
     with reading_many(), contextlib.ExitStack() as stack:
         opened = [
             stack.enter_context(open_checkpoint(path, _storage(path, storage_options)))
@@ -65,8 +69,7 @@ def average_checkpoints(
         specs = _common_arrays(opened, newest)
         memory = stack.enter_context(tempfile.TemporaryFile())
         arrays = {spec.name: _mapped(memory, _mean(opened, newest, spec)) for spec in specs}
-        content = _snapshot(newest, specs, arrays)
-        place = _storage(target, storage_options)
+        content = _snapshot(newest, specs, arrays, target)
         form_of(target).writer().save(Target(target, place), content, _fields(opened, newest))
     with open_checkpoint(target, place) as written:
         return written.info
@@ -85,11 +88,16 @@ def _check_suffixes(sources: Sequence[str], target: str) -> None:
             f"output must end in .keras, .weights.h5 or .orbax. Received: output={target!r}."
         )
     for path in sources:
-        if form_of(path) != form:
+        if form_of(path) != form_of(sources[0]) or not _can_become(path, target):
             raise ValueError(
                 f"output must have the same suffix as the files to average. Received: "
                 f"output={target!r} for {path!r}."
             )
+
+
+def _can_become(source: str, target: str) -> bool:
+    """Tell whether the average of a checkpoint's form can be written in another's."""
+    return form_of(source) in (form_of(target), ORBAX)
 
 
 def _common_arrays(opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint) -> list[ArraySpec]:
@@ -143,7 +151,7 @@ def _mapped(file: Any, array: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
 
 
 def _snapshot(
-    newest: OpenCheckpoint, specs: Sequence[ArraySpec], arrays: Mapping[str, Any]
+    newest: OpenCheckpoint, specs: Sequence[ArraySpec], arrays: Mapping[str, Any], target: str
 ) -> ModelSnapshot:
     groups = tuple(
         group
@@ -151,14 +159,20 @@ def _snapshot(
         if group.path != _OPTIMIZER and not _is_of_optimizer(group.path)
     )
     own = tuple(ArraySpec(spec.name, spec.shape, spec.dtype) for spec in specs)
-    if newest.config() is None:
-        return ModelSnapshot(groups, arrays, own)
+    tree = {name: keys for name, keys in newest.tree().items() if name in arrays}
+    if newest.config() is None and target.endswith(MODEL_SUFFIX):
+        raise ValueError(
+            f"{newest.path!r} holds weights and no model: end output in .weights.h5. Received: "
+            f"output={target!r}."
+        )
+    if newest.config() is None or form_of(target).weights_only:
+        return ModelSnapshot(groups, arrays, own, tree=tree)
     metadata = {
         "keras_version": newest.info.keras_version,
         "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
     }
     assets = dict(_assets(newest))
-    return ModelSnapshot(groups, arrays, own, newest.config(), metadata, assets)
+    return ModelSnapshot(groups, arrays, own, newest.config(), metadata, assets, tree)
 
 
 def _assets(checkpoint: OpenCheckpoint) -> Iterator[tuple[str, bytes]]:

@@ -33,7 +33,7 @@ def reporting(path: str) -> Iterator[None]:
         raise CheckpointSchemaError(f"cannot read {path!r}: {error}") from None
     except CheckpointCorruptError as error:
         raise type(error)(f"{path!r} is damaged: {error}") from None
-    except CheckpointError:
+    except (CheckpointError, ImportError):
         raise
     except Exception as error:
         text = printable(str(error)) or type(error).__name__
@@ -151,6 +151,10 @@ class OpenCheckpoint(abc.ABC):
     def groups(self) -> list[Group]:
         """Return the objects of the model that have a group in the weights, if known."""
         return []
+
+    def tree(self) -> dict[str, tuple[str, ...]]:
+        """Return where Keras' nested state has the arrays, by name, as far as that is known."""
+        return {}
 
     def config(self) -> str | None:
         """Return the text of the model's config; `None` if only weights are stored."""
@@ -306,6 +310,18 @@ class Form(Protocol):
     @property
     def written_by_keras(self) -> "Form":
         """The form that writes the same files for a model that only Keras can save."""
+
+    def check(self, path: str, storage: Storage) -> None:
+        """Check that checkpoints of this form can be written at a place, before any training.
+
+        Args:
+            path: What the user asked for, to be named.
+            storage: The place.
+
+        Raises:
+            ImportError: If a package that it needs is not installed.
+            ValueError: If the place cannot hold this form.
+        """
 
     def writer(self) -> CheckpointWriter:
         """Return a new writer."""

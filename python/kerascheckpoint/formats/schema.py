@@ -219,6 +219,7 @@ OPTIONAL: Mapping[str, Kind] = {
         files=mapping(checksum),
         assets=mapping(checksum),
         parts=listing(text),
+        groups=listing(listing(text)),
     ),
 }
 

@@ -80,6 +80,7 @@ class Settings:
             NotADirectoryError: If a part of its directory is a file.
         """
         check_suffix(self.template, self.save_weights_only)
+        self.form.check(self.filepath, self.storage)
         path = self.template.only_path or ""
         if self.storage.is_local and os.path.isdir(path) and not path.endswith(DIRECTORY_SUFFIXES):
             raise IsADirectoryError(

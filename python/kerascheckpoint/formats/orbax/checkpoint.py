@@ -10,10 +10,10 @@ import numpy as np
 
 from ...checkpoint_info import CheckpointInfo
 from ...errors import CheckpointCorruptError, CheckpointNotFoundError
-from ...model_state import ArraySpec, Index
+from ...model_state import ArraySpec, Group, Index
 from ...storage.base import Storage
 from ...storage.checksum import crc32
-from .. import record
+from .. import record, schema
 from ..base import OpenCheckpoint, Verification, reporting
 from . import layout, stored_array
 from .chunks import whole
@@ -120,6 +120,28 @@ class OrbaxDirectory(OpenCheckpoint):
         for name in self._assets:
             self._read_asset(name)
         return Verification(has_checksums=True)
+
+    def groups(self) -> list[Group]:
+        """Return the objects of the model that the weights have a place for."""
+        stored = [] if self.record is None else self.record["orbax"]["groups"]
+        return [Group(path, *(name or [None])) for path, *name in stored]
+
+    def tree(self) -> dict[str, tuple[str, ...]]:
+        """Return where Keras' nested state has the arrays, by name."""
+        stored = {} if self.record is None else self._stored
+        return {
+            name: tuple(array.place[1:])
+            for name, array in stored.items()
+            if array.place[0] == layout.PYTREE
+        }
+
+    def config(self) -> str | None:
+        """Return the text of the model's config; `None` if only weights are stored."""
+        path = self._item(layout.CONFIG, layout.RECORD_FILE)
+        if not os.path.isfile(path):
+            return None
+        with reporting(self.path), open(path, "rb") as file:
+            return schema.text(record.parsed(file.read())["config"])
 
     @property
     def _assets(self) -> dict[str, str]:

@@ -1,13 +1,12 @@
 """The form of `.orbax` directories."""
 
 import dataclasses
-import importlib.util
 from typing import Literal
 
-from ...errors import CheckpointWriteError
 from ...file_kind import ORBAX_SUFFIX
 from ...storage.base import Storage
 from ..base import CheckpointWriter, Form, OpenCheckpoint
+from . import layout
 from .checkpoint import OrbaxDirectory
 from .writer import OrbaxWriter
 
@@ -27,16 +26,18 @@ class OrbaxForm:
         """This form, whose writer raises for a model that only Keras can save."""
         return self
 
-    def writer(self) -> CheckpointWriter:
-        """Return a new writer.
-
-        Raises:
-            CheckpointWriteError: If Orbax is not installed.
-        """
-        if importlib.util.find_spec("orbax") is None:
-            raise CheckpointWriteError(
-                "a filepath that ends in `.orbax` needs Orbax: pip install kerascheckpoint[orbax]"
+    def check(self, path: str, storage: Storage) -> None:
+        """Check that Orbax is installed and that the place is a file system of this machine."""
+        if not layout.is_installed("orbax", "checkpoint"):
+            raise ImportError(f"{layout.NEEDS_ORBAX} Received: filepath={path}")
+        if not storage.is_local:
+            raise ValueError(
+                "A filepath that ends in `.orbax` must be a path of this machine's file systems "
+                f"and no URL; end it in `.keras`, or mount the place. Received: filepath={path}"
             )
+
+    def writer(self) -> CheckpointWriter:
+        """Return a new writer."""
         return OrbaxWriter()
 
     def open(self, storage: Storage, path: str) -> OpenCheckpoint:

@@ -198,6 +198,7 @@ def _write_record(step: str, content: ModelSnapshot, fields: Mapping[str, Any], 
         },
         "assets": {name: f"{crc32(asset):08x}" for name, asset in content.assets.items()},
         "parts": layout.parts(step),
+        "groups": [[g.path] if g.name is None else [g.path, g.name] for g in content.groups],
     }
     with open(os.path.join(step, layout.RECORD, layout.RECORD_FILE), "w") as file:
         file.write(record.encode(dict(fields) | {"orbax": own_fields}))

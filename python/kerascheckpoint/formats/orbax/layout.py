@@ -7,6 +7,7 @@ the config, `assets` the asset files. Two items are ours: `kerascheckpoint` is t
 """
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -17,11 +18,24 @@ from ...errors import CheckpointCorruptError
 from ...model_state import ModelSnapshot
 from ...storage.checksum import crc32
 
+NEEDS_ORBAX = (
+    "A path that ends in `.orbax` needs Orbax, which is not installed: "
+    "pip install kerascheckpoint[orbax]."
+)
 PYTREE, CONFIG, ASSETS = "pytree", "model_config", "assets"
 RECORD, OTHER = "kerascheckpoint", "other_arrays"
 RECORD_FILE = "metadata"  # Orbax' name for the file of a JSON item
 CONTENTS = "_CHECKPOINT_METADATA"  # Orbax' list of a step's items
 PART = "ocdbt.process_"  # prefix of the directories of the processes' parts
+
+
+def is_installed(package: str, *modules: str) -> bool:
+    """Tell whether a package, and modules in it, can be imported; imports the package alone."""
+    try:
+        found = importlib.util.find_spec(".".join((package, *modules)))
+    except ModuleNotFoundError:
+        return False
+    return found is not None
 
 
 def step_of(path: str) -> str:

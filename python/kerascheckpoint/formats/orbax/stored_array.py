@@ -114,7 +114,10 @@ def open_array(step: str, name: str, place: list[str]) -> Any:
 
     Raises:
         CheckpointCorruptError: If it cannot be opened.
+        ImportError: If TensorStore, a part of the extra `orbax`, is not installed.
     """
+    if not layout.is_installed("tensorstore"):
+        raise ImportError(layout.NEEDS_ORBAX)
     tensorstore = importlib.import_module("tensorstore")
     item, *keys = place
     spec = {
