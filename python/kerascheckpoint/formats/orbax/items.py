@@ -67,7 +67,7 @@ def finish(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: S
     texts = {} if content.config is None else {layout.CONFIG: {"config": content.config}}
     for item, text in texts.items():
         ocp.JsonCheckpointHandler().save(_path(ocp, step, item), args=ocp.args.JsonSave(text))
-    _write_contents(ocp, step, [*names, *texts])
+    _write_contents(ocp, step, [*names, *texts, layout.RECORD])
     _write_record(step, content, fields, sums)
 
 
@@ -164,7 +164,9 @@ def _write_contents(ocp: Any, step: str, names: list[str]) -> None:
     """Write the list of a step's items as Orbax' checkpointer does."""
     now = time.time_ns()
     handlers = {
-        name: ocp.JsonCheckpointHandler if name == layout.CONFIG else ocp.PyTreeCheckpointHandler
+        name: ocp.JsonCheckpointHandler
+        if name in (layout.CONFIG, layout.RECORD)
+        else ocp.PyTreeCheckpointHandler
         for name in names
     }
     contents = {
