@@ -8,8 +8,9 @@ from .backends.messages import Conversation
 from .backends.processes import Processes
 from .background import BackgroundWriter
 from .errors import CheckpointWriteError
-from .formats.base import ALONE, CheckpointWriter, Form, KerasSave, Target, Writers, give_up
+from .formats.base import CheckpointWriter, Form, KerasSave, Target
 from .formats.forms import form_of
+from .formats.writers import ALONE, Writers, give_up
 from .keras_seam.own_saving import saves_itself
 from .keras_seam.serialization import save_legacy
 from .model_state import ModelSnapshot, OnlyKeras

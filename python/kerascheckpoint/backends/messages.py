@@ -40,7 +40,7 @@ class Conversation:
 
 
 class SaveMessages:
-    """The messages about one save: see `formats.base.Writers`."""
+    """The messages about one save: see `formats.writers.Writers`."""
 
     def __init__(self, index: int, count: int, client: Any, place: str, earlier: str) -> None:
         self.index, self.count = index, count

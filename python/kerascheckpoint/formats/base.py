@@ -18,6 +18,7 @@ from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaEr
 from ..model_state import ArraySpec, Group, Index, ModelSnapshot
 from ..printable import printable
 from ..storage.base import Storage
+from .writers import ALONE, Writers
 
 
 class ForeignFileError(CheckpointCorruptError):
@@ -175,68 +176,6 @@ class OpenCheckpoint(abc.ABC):
         Args:
             directory: An existing directory for a temporary file.
         """
-
-
-class Writers(Protocol):
-    """The processes that write one checkpoint together, and how they exchange values.
-
-    Every process makes the same calls, on any thread. Each call has a phase, a name used once.
-
-    Attributes:
-        index: Number of this process; the first one, 0, publishes the checkpoint.
-        count: Number of processes.
-    """
-
-    @property
-    def index(self) -> int: ...
-    @property
-    def count(self) -> int: ...
-
-    def collect(self, phase: str, value: Any) -> list[Any]:
-        """Send a JSON value to the first process, where this returns the values of all processes.
-
-        Raises:
-            CheckpointWriteError: If a process does not answer in time.
-        """
-
-    def hear_first(self, phase: str, value: Any = None) -> Any:
-        """Return, in every process, the JSON value that the first process passes.
-
-        Raises:
-            CheckpointWriteError: If the first process does not answer in time.
-        """
-
-
-@dataclasses.dataclass(frozen=True)
-class OneWriter:
-    """A process that writes alone; see `Writers`."""
-
-    index: int = 0
-    count: int = 1
-
-    def collect(self, phase: str, value: Any) -> list[Any]:
-        """Return the only value."""
-        return [value]
-
-    def hear_first(self, phase: str, value: Any = None) -> Any:
-        """Return the value."""
-        return value
-
-
-ALONE = OneWriter()
-
-
-def give_up(writers: Writers, error: BaseException) -> None:
-    """Tell the other processes that this one cannot begin its part of a save."""
-    report = {"error": str(error) or type(error).__name__}
-    if writers.index == 0:
-        writers.hear_first(BEGIN, report)
-    else:
-        writers.collect(PARTS, report)
-
-
-# The phases of a save by several processes.
-BEGIN, PARTS, END = "begin", "parts", "end"
 
 
 @dataclasses.dataclass(frozen=True)

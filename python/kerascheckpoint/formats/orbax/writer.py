@@ -14,7 +14,8 @@ import numpy as np
 
 from ...errors import CheckpointWriteError
 from ...model_state import ModelSnapshot
-from ..base import BEGIN, END, PARTS, KerasSave, Target, Writers
+from ..base import KerasSave, Target
+from ..writers import BEGIN, END, PARTS, Writers
 from . import items, layout
 from .publish import staged_directory
 

@@ -201,3 +201,48 @@ def test_arrays_are_those_of_a_weights_file(tmp_path):
         assert one.arrays().keys() == other.arrays().keys()
         for name, array in one.arrays().items():
             np.testing.assert_array_equal(one.read(array), other.read(other.arrays()[name]))
+
+
+def test_an_average_of_one_is_a_file_for_one_host(tmp_path):
+    """With the very same weights; the state of the optimizer is left out."""
+    model = saved(tmp_path)
+    with pytest.warns(kc.CheckpointWarning, match="optimizer"):
+        info = kc.average_checkpoints([tmp_path / "2.orbax"], tmp_path / "one.keras")
+    assert (info.epoch, info.weights_only) == (2, False)
+    loaded = keras.saving.load_model(tmp_path / "one.keras")
+    for one, other in zip(loaded.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (one, other)))
+    with pytest.raises(ValueError, match="same suffix"):
+        kc.average_checkpoints([tmp_path / "one.keras"], tmp_path / "two.orbax")
+
+
+MISSING = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("orbax", "tensorstore"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Missing())
+import kerascheckpoint as kc
+print(len(kc.list_checkpoints(sys.argv[1])))
+for act in (kc.ModelCheckpoint, kc.verify_checkpoint):
+    try:
+        act(sys.argv[2])
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_a_missing_package_is_named_before_any_training(tmp_path):
+    """With the extra that brings it; a list needs none."""
+    saved(tmp_path)
+    ended = training.in_python(MISSING, str(tmp_path), str(tmp_path / "2.orbax"))
+    number, *texts = ended.stdout.splitlines()
+    assert (number, len(texts)) == ("2", 2), ended.stderr
+    assert all("pip install kerascheckpoint[orbax]" in text for text in texts)
+
+
+def test_a_url_is_refused_when_the_callback_is_made():
+    """Processes write into one directory of a file system."""
+    with pytest.raises(ValueError, match="no URL"):
+        kc.ModelCheckpoint("memory://run/{epoch}.orbax")
