@@ -2,18 +2,15 @@
 
 import os
 import pathlib
+import shutil
 import signal
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Child processes import the package and the tests' own modules from here as well.
 TESTS = pathlib.Path(__file__).parent
 SEARCH = [str(TESTS.parents[1] / "python"), str(TESTS), os.environ.get("PYTHONPATH")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, SEARCH))
-# Many tests train the same small models: JAX compiles each once for all workers and children.
-CACHE = TESTS.parents[1] / ".pytest_cache" / "jax"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 # A shell lets what it runs in the background ignore Ctrl-C, which some tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,11 +20,23 @@ import pytest  # noqa: E402
 
 from support import training  # noqa: E402
 
-if keras.config.backend() == "tensorflow":
+# Compiling the small models of the tests takes longer than training them.
+COMPILED = tempfile.mkdtemp(prefix="compiled-")
+if keras.config.backend() == "jax":
+    import jax
+
+    # Many tests train the same model. A directory for each process: JAX does not lock its cache.
+    jax.config.update("jax_compilation_cache_dir", COMPILED)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+elif keras.config.backend() == "tensorflow":
     import tensorflow
 
-    # Optimizing a graph takes longer than running it for a few batches.
     tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+def pytest_sessionfinish():
+    shutil.rmtree(COMPILED, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
