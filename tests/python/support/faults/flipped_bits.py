@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kerascheckpoint import errors, verify
+from kerascheckpoint.formats import forms
 from support import small_files
 from support.faults.child import in_child
 
@@ -51,16 +52,17 @@ def report_damage() -> None:
     lost: list[str] = []
 
     def serve(start: int, told: int) -> None:
-        for index in range(start, len(bits)):
-            position[:] = index.to_bytes(8, "little")
-            signal.alarm(PATIENCE)
-            changed = bytearray(content)
-            byte, bit = bits[index]
-            changed[byte] ^= 1 << bit
-            pathlib.Path(path).write_bytes(changed)
-            problem = _problem(path, expected)
-            if problem:
-                os.write(told, f"byte {byte}, bit {bit}: {problem}\n".encode())
+        with forms.reading_many():
+            for index in range(start, len(bits)):
+                position[:] = index.to_bytes(8, "little")
+                signal.alarm(PATIENCE)
+                changed = bytearray(content)
+                byte, bit = bits[index]
+                changed[byte] ^= 1 << bit
+                pathlib.Path(path).write_bytes(changed)
+                problem = _problem(path, expected)
+                if problem:
+                    os.write(told, f"byte {byte}, bit {bit}: {problem}\n".encode())
 
     start = 0
     while start < len(bits):
