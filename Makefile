@@ -67,6 +67,7 @@ coverage: setup-test ## which lines the Python tests reach, over all backends
 bench: ## measure saving against Keras' and Orbax' callbacks
 	tools/setup bench
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/sharded.py
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/gpu.py --if-found
 

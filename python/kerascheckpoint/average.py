@@ -34,7 +34,7 @@ def average_checkpoints(
     `BatchNormalization`: the result is the mean of the sources' statistics, not those of the
     averaged model. If they matter, let the new model run over some training data. Integers, flags,
     seeds, the config and assets come from the newest file. The optimizer's state is left out, with
-    a `CheckpointWarning`. Only one array is in memory at a time.
+    a `CheckpointWarning`; of a single checkpoint it is kept. Only one array is in memory at a time.
 
     Args:
         paths: Checkpoints of one model, all with the same suffix.
@@ -103,6 +103,8 @@ def _can_become(source: str, target: str) -> bool:
 def _common_arrays(opened: Sequence[OpenCheckpoint], newest: OpenCheckpoint) -> list[ArraySpec]:
     """Return the arrays to average; raise unless all checkpoints have the same ones."""
     reference = newest.arrays()
+    if len(opened) == 1:
+        return list(reference.values())
     for other in opened:
         arrays = other.arrays()
         for name in sorted(reference.keys() | arrays.keys()):
@@ -156,7 +158,8 @@ def _snapshot(
     groups = tuple(
         group
         for group in newest.groups()
-        if group.path != _OPTIMIZER and not _is_of_optimizer(group.path)
+        if any(spec.name.startswith(f"{_OPTIMIZER}/") for spec in specs)
+        or (group.path != _OPTIMIZER and not _is_of_optimizer(group.path))
     )
     own = tuple(ArraySpec(spec.name, spec.shape, spec.dtype) for spec in specs)
     tree = {name: keys for name, keys in newest.tree().items() if name in arrays}

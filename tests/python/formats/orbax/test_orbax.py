@@ -204,13 +204,13 @@ def test_arrays_are_those_of_a_weights_file(tmp_path):
 
 
 def test_an_average_of_one_is_a_file_for_one_host(tmp_path):
-    """With the very same weights; the state of the optimizer is left out."""
+    """With the very same weights and optimizer's state."""
     model = saved(tmp_path)
-    with pytest.warns(kc.CheckpointWarning, match="optimizer"):
-        info = kc.average_checkpoints([tmp_path / "2.orbax"], tmp_path / "one.keras")
+    info = kc.average_checkpoints([tmp_path / "2.orbax"], tmp_path / "one.keras")
     assert (info.epoch, info.weights_only) == (2, False)
     loaded = keras.saving.load_model(tmp_path / "one.keras")
-    for one, other in zip(loaded.weights, model.weights, strict=True):
+    own = [*model.weights, *model.optimizer.variables]
+    for one, other in zip([*loaded.weights, *loaded.optimizer.variables], own, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (one, other)))
     with pytest.raises(ValueError, match="same suffix"):
         kc.average_checkpoints([tmp_path / "one.keras"], tmp_path / "two.orbax")
