@@ -8,12 +8,14 @@ def copy_actions(model: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Return a copy of a model's state on its device and one to the host, both waited for."""
     import keras
 
-    from kerascheckpoint.backends.arrays import backend
+    from kerascheckpoint.backends.arrays import backend, is_on_device
     from kerascheckpoint.snapshot.capture import state_variables
     from kerascheckpoint.snapshot.device_copy import size_of
     from kerascheckpoint.snapshot.memory_layout import memory_for, place_arrays
 
     variables = state_variables(model)
+    on_gpu = {name: each for name, each in variables.items() if is_on_device(each)}
+    variables = on_gpu or variables  # a framework may keep counters in the host's memory
     sizes = {name: size_of(variable) for name, variable in variables.items()}
     places, size = list(place_arrays(sizes, {}).values()), memory_for(sizes.values())
     copier = backend().new_copier()

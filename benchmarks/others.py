@@ -1,5 +1,6 @@
 """What the benchmarks compare with, besides Keras' own callback."""
 
+import atexit
 import importlib.util
 import shutil
 import subprocess
@@ -61,7 +62,9 @@ class DistributedCheckpoint:
         if with_stager:
             from torch.distributed.checkpoint.staging import DefaultStager
 
-            self._settings = {"async_stager": DefaultStager()}
+            stager = DefaultStager()
+            atexit.register(stager.close)
+            self._settings = {"async_stager": stager}
         self._model, self._path = model, path
         self._running: Any = None
         self._made = 0
