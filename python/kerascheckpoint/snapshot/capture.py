@@ -124,7 +124,9 @@ class Snapshotter:
             return dumps(serialize(plan.model))
         if plan.config is None:
             config = serialize(plan.model)
-            compiled = config.pop("compile_config", None)
+            if "compile_config" not in config:  # not compiled, on an older Keras
+                return dumps(config)
+            compiled = config.pop("compile_config")
             if compiled != _compile_config(plan.model):  # it shares objects with the architecture
                 return dumps(config | {"compile_config": compiled})
             plan.config = (dumps(config)[:-1] + ', "compile_config": ', "}")
