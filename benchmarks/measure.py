@@ -11,8 +11,7 @@ from memory import Peak, peak_of  # type: ignore[import-not-found]
 from models import FIELDS, check
 from timing import Action, Clock, time_in_turn, write_raw  # type: ignore[import-not-found]
 
-EPOCHS = 6
-EPOCH_SECONDS = 2.0
+EPOCHS = 5
 MOST_ROUNDS = 7
 WEIGHTS, MODEL = ".weights.h5", ".keras"
 
@@ -23,10 +22,10 @@ def main() -> None:
     model, data = models.build(case["kind"], case["megabytes"])
     cases.report(models.description(model))
     directory = case["directory"]
-    measure_saves(model, directory, clock.part(0.35))
+    measure_saves(model, directory, clock.part(0.3))
     cases.report({"memory": measure_memory(model, directory)})
     makers = fit_makers(model, directory)
-    settings = {"epochs": EPOCHS, "epoch_seconds": EPOCH_SECONDS, "report": cases.report}
+    settings = {"epochs": EPOCHS, "epoch_seconds": case["epoch_seconds"], "report": cases.report}
     models.measure_fits(model, data, makers, clock, **settings)
 
 

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ..keras_seam.private import BACKEND
+from ..keras_seam.variable import VARIABLE
 from ..model_state import Index, ShardedArray
 from .base import Array, Backend
 
@@ -29,7 +30,7 @@ def backend() -> Backend:
 
 def is_on_device(value: Any) -> bool:
     """Tell whether a variable, tensor or array lies in the memory of a GPU or its like."""
-    value = value.value if isinstance(value, keras.Variable) else value
+    value = value.value if isinstance(value, VARIABLE) else value
     return not isinstance(value, np.ndarray) and backend().is_on_device(value)
 
 
@@ -47,7 +48,7 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: value.value if isinstance(value, keras.Variable) else value
+        name: value.value if isinstance(value, VARIABLE) else value
         for name, value in values.items()
     }
 
@@ -93,7 +94,7 @@ def to_host(held: Any) -> Array:
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
     """Return the shape and the dtype that a variable or held value has as a NumPy array."""
-    held = held.value if isinstance(held, keras.Variable) else held
+    held = held.value if isinstance(held, VARIABLE) else held
     if isinstance(held, np.ndarray | ShardedArray):
         return held.shape, held.dtype
     return backend().shape_and_dtype(held)

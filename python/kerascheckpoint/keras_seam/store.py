@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 import keras
 import numpy as np
 
+from .variable import VARIABLE
+
 
 class KerasMustHandleError(Exception):
     """Only Keras' own code can save this model, or works with this version of Keras."""
@@ -39,7 +41,7 @@ class StoreEntry(dict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
-        is_variable = isinstance(value, keras.Variable)
+        is_variable = isinstance(value, VARIABLE)
         return np.asarray(keras.ops.convert_to_numpy(value)) if is_variable else value
 
     def __getattr__(self, name: str) -> Any:
