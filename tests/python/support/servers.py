@@ -178,14 +178,14 @@ class Proxy:
         limit: Bytes to the server after which `on_limit` is called, once.
     """
 
-    def __init__(self, target: int, delay: float = 0.0) -> None:
+    def __init__(self, target: int, delay: float = 0.0, port: int = 0) -> None:
         self._target, self.delay = target, delay
         self.received = self.sent = 0
         self.limit: int | None = None
         self.on_limit: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
 
