@@ -1,7 +1,7 @@
 """A model whose weights are spread over the devices of all processes (JAX): code for children."""
 
 MODEL = """
-import hashlib
+import hashlib, inspect
 import keras, numpy as np
 import kerascheckpoint as kc
 from jax.experimental import multihost_utils
@@ -12,8 +12,11 @@ def spread_model(seed=1, optimizer="adam"):
     layout = keras.distribution.LayoutMap(mesh)
     layout[".*kernel"] = (None, "model")
     layout[".*bias"] = ("model",)
-    keras.distribution.set_distribution(keras.distribution.ModelParallel(
-        layout_map=layout, batch_dim_name="batch", auto_shard_dataset=False))
+    parallel = keras.distribution.ModelParallel
+    names = inspect.signature(parallel.__init__).parameters  # an older Keras never splits the data
+    settings = {"auto_shard_dataset": False} if "auto_shard_dataset" in names else {}
+    keras.distribution.set_distribution(
+        parallel(layout_map=layout, batch_dim_name="batch", **settings))
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     model = keras.Sequential(
