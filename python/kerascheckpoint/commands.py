@@ -92,7 +92,8 @@ def verify_(options: argparse.Namespace) -> int:
     """Verify each file, also after a damaged one."""
     paths = _files_of(options)
     found: list[CheckpointInfo | tuple[str, str]] = []
-    with reading_many(), VerifyBar(paths, lambda path: reach(options, path)) as bar:
+    bar = VerifyBar(paths, lambda path: reach(options, path))
+    with reading_many():
         for path in paths:
             try:
                 info = bar.verify(path)

@@ -4,7 +4,6 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any, BinaryIO, cast
 
 from rich.console import Console
@@ -23,9 +22,10 @@ _FROM = 1 << 30  # bytes; with fewer, no bar is shown
 
 
 class VerifyBar:
-    """Verifies files one after the other; a context manager.
+    """Verifies files one after the other.
 
-    From 1 GB on, a terminal shows a progress bar on standard error.
+    From 1 GB on, a terminal shows a progress bar on standard error. The bar is gone while results
+    and messages are printed, so it never mixes with them.
     """
 
     def __init__(
@@ -44,22 +44,13 @@ class VerifyBar:
         self._bar = Progress(
             *(BarColumn(), DownloadColumn(), TimeRemainingColumn()),
             console=Console(stderr=True),
+            transient=True,
+            redirect_stdout=False,  # results go where the user sends them
+            redirect_stderr=False,
             disable=sum(self._sizes.values()) < _FROM or not sys.stderr.isatty(),
         )
         self._task = self._bar.add_task("verify", total=sum(self._sizes.values()))
         self._done = 0  # bytes of the finished files
-
-    def __enter__(self) -> "VerifyBar":
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: "type[BaseException] | None",
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def verify(self, path: str) -> CheckpointInfo:
         """Verify a checkpoint, as `kerascheckpoint.verify_checkpoint` does.
@@ -67,15 +58,22 @@ class VerifyBar:
         Raises:
             CheckpointError: If it is missing or damaged.
         """
-        storage = cast(Storage, _CountingStorage(self._storages[path], self._show))
+        size = self._sizes[path]  # what is read twice does not count twice
+        storage = cast(
+            Storage,
+            _CountingStorage(self._storages[path], lambda count: self._show(min(count, size))),
+        )
+        self._bar.start()
         try:
             with open_checkpoint(location.absolute(path), storage) as checkpoint:
-                for remark in verify_open(checkpoint):
-                    warn(remark)
-                return checkpoint.info
+                remarks, info = verify_open(checkpoint), checkpoint.info
         finally:
-            self._done += self._sizes.get(path, 0)
+            self._done += size
             self._show(0)
+            self._bar.stop()
+        for remark in remarks:
+            warn(remark)
+        return info
 
     def _show(self, count: int) -> None:
         self._bar.update(self._task, completed=self._done + count)

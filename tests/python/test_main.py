@@ -241,23 +241,29 @@ def test_averages_of_the_best_and_the_last(run, capsys):
         assert (status, f"pass {lacking}" in error, "'mae'" in error) == (2, True, True)
 
 
-def test_many_gigabytes_are_verified_behind_a_bar(run, monkeypatch):
-    """On a terminal; the bar counts the bytes that are read, of one large file too."""
+def test_many_gigabytes_are_verified_behind_a_bar(run, monkeypatch, capsys):
+    """On a terminal; the bar counts the bytes of each file, and results do not mix with it."""
     from kerascheckpoint import verify_bar
 
-    monkeypatch.setattr(verify_bar, "_FROM", 1)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    path = str(run / "1.keras")
-    size = os.path.getsize(path)
-    with verify_bar.VerifyBar([path, str(run / "2.keras")], lambda path: None) as bar:
+    shown = []
+    show = verify_bar.VerifyBar._show
+
+    def watched(bar, count):
+        show(bar, count)
         (task,) = bar._bar.tasks
-        seen = []
-        show = bar._show
-        monkeypatch.setattr(bar, "_show", lambda count: (seen.append(count), show(count)))
-        bar.verify(path)
-        assert max(seen) > 0
-        assert task.completed == size
-        assert task.total == size + os.path.getsize(run / "2.keras")
+        shown.append((count, task.completed, task.total))
+
+    monkeypatch.setattr(verify_bar, "_FROM", 1)
+    monkeypatch.setattr(verify_bar.VerifyBar, "_show", watched)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    sizes = [os.path.getsize(run / name) for name in ("1.keras", "2.keras")]
+    status, out, _ = inside(capsys, "verify", run / "1.keras", run / "2.keras")
+    assert (status, out) == (0, f"{run / '1.keras'} is whole\n{run / '2.keras'} is whole\n")
+    counts, done, totals = zip(*shown, strict=True)
+    assert set(totals) == {sum(sizes)}
+    assert list(done) == sorted(done)
+    assert {sizes[0], sum(sizes)} <= set(done)
+    assert sum(count > 0 for count in counts) > 2  # also in the middle of a file
 
 
 def test_a_comparison_is_a_table_and_json(run, capsys):
