@@ -55,9 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0, 1 if nothing was found or a file is damaged, 2 for wrong use.",
     )
     parser.add_argument("--version", action="version", version=f"kerascheckpoint {__version__}")
-    verbs = parser.add_subparsers(
-        required=True, metavar="list|latest|best|verify|average|compare|plot"
+    _add_verbs(
+        parser.add_subparsers(required=True, metavar="list|latest|best|verify|average|compare|plot")
     )
+    return parser
+
+
+def _add_verbs(verbs: Any) -> None:
+    """Add the parser of each verb, then the arguments that several verbs share."""
     listing = _add(verbs, "list", "list checkpoints, oldest first", commands.list_)
     listing.add_argument("--sort", metavar="COLUMN", help="sort by this column, smallest first")
     listing.add_argument("--columns", metavar="A,B,...", help="show these columns only")
@@ -67,24 +72,24 @@ def _parser() -> argparse.ArgumentParser:
     mean = _add(
         verbs, "average", "write the average of the weights of several files", commands.average_
     )
-    chosen = mean.add_mutually_exclusive_group()
-    chosen.add_argument("--best", type=_count, metavar="K", help="average only the K best files")
-    chosen.add_argument("--last", type=_count, metavar="N", help="average only the N newest files")
     difference = _add(
         verbs, "compare", "show how the arrays of two files differ", commands.compare_
     )
+    difference.add_argument("path", metavar="A", help="one file")
+    difference.add_argument("other", metavar="B", help="another file")
     picture = _add(
         verbs, "plot", "draw a metric over the epochs (needs matplotlib)", commands.plot_
     )
+    picture.add_argument(
+        "paths", metavar="PATH", nargs="+", help=f"{_WHERE}; several draw several runs"
+    )
+    chosen = mean.add_mutually_exclusive_group()
+    chosen.add_argument("--best", type=_count, metavar="K", help="average only the K best files")
+    chosen.add_argument("--last", type=_count, metavar="N", help="average only the N newest files")
     for verb in (listing, latest, best):
         verb.add_argument("path", metavar="PATH", help=_WHERE)
     for verb in (checking, mean):
         verb.add_argument("paths", metavar="PATH", nargs="+", help=_WHERE)
-    picture.add_argument(
-        "paths", metavar="PATH", nargs="+", help=f"{_WHERE}; several draw several runs"
-    )
-    difference.add_argument("path", metavar="A", help="one file")
-    difference.add_argument("other", metavar="B", help="another file")
     for verb in (best, mean, picture):
         verb.add_argument("--monitor", help="metric to use (default: the monitored one)")
     for verb in (best, mean):
@@ -95,7 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("-o", "--output", metavar="FILE", required=True, help="file to write")
     for verb in (listing, latest, best, checking, difference):
         verb.add_argument("--json", action="store_true", help="print JSON")
-    return parser
 
 
 def _add(verbs: Any, name: str, text: str, command: Any) -> argparse.ArgumentParser:

@@ -200,7 +200,7 @@ class ModelCheckpoint(BatchEvents):
         run = self._training_run
         run.in_fit = is_fitting(model, sys._getframe(1))
         run.span = int(getattr(model, "steps_per_execution", 1) or 1)
-        run.group = FitGroup.join(run, self.params)
+        run.group = FitGroup.register(run, self.params)
         run.companions = Companions(self, model)
         self._save_step.check_target(model)
         if self.resume:
@@ -239,7 +239,7 @@ class ModelCheckpoint(BatchEvents):
         run, progress = self._training_run, self._training_run.progress
         self._interrupt_watch.end()
         run.group.end_skipping()
-        run.group.leave(run)
+        run.group.unregister(run)
         end_without_training(run, self.model)
         try:
             self.wait()

@@ -53,7 +53,7 @@ class ShardedArray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class ObjectGroup:
     """One object of the model: its HDF5 path and the attribute `name` that Keras gives it."""
 
     path: str
@@ -69,7 +69,7 @@ class Group:
 class Structure:
     """Everything that determines the layout of a file."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[ObjectGroup, ...]
     arrays: tuple[ArraySpec, ...]
 
 
@@ -89,7 +89,7 @@ class ModelSnapshot:
         is_lasting: Whether an array stays valid when the next one is read.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[ObjectGroup, ...]
     arrays: Mapping[str, Any]
     specs: tuple[ArraySpec, ...]
     config: str | None = None

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaError
-from ..model_state import ArraySpec, Group, Index, ModelSnapshot
+from ..model_state import ArraySpec, Index, ModelSnapshot, ObjectGroup
 from ..printable import printable
 from ..storage.base import Storage
 from .writers import ALONE, Writers
@@ -149,7 +149,7 @@ class OpenCheckpoint(abc.ABC):
     def _pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
         """Yield the pieces; raise on damage."""
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ObjectGroup]:
         """Return the objects of the model that have a group in the weights, if known."""
         return []
 

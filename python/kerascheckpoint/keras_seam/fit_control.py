@@ -104,19 +104,19 @@ def forget_start(model: Any) -> None:
 def skip_batches(
     model: Any, count: int, on_first: Callable[[], None], on_last: Callable[[], None]
 ) -> Callable[[], None]:
-    """Let the next `count` batches of the running `fit` be drawn but not trained.
+    """Make the running `fit` draw its next `count` batches without training on them.
 
-    `fit` looks the training function up at each batch, so one that only draws stands in for it and
-    takes itself away after the last batch.
+    `fit` looks up the training function at each batch. A function that only draws replaces it, and
+    removes itself after the last of these batches.
 
     Args:
         model: The model in training.
-        count: Batches to pass over, 1 or more.
-        on_first: Called once the first batch is drawn and everything is built.
-        on_last: Called once the last of these batches is drawn.
+        count: Number of batches to skip, 1 or more.
+        on_first: Called when the first batch is drawn and everything is built.
+        on_last: Called when the last of these batches is drawn.
 
     Returns:
-        A function that takes the stand-in away, if it is still there.
+        A function that stops the skipping, if it has not ended yet.
     """
     train, history = model.train_function, model.history
     left = count
@@ -124,29 +124,20 @@ def skip_batches(
 
     def draw(*arguments: Any) -> Any:
         nonlocal left
-        # Neither another fit, if this one ends by an exception, nor train_on_batch() is meant.
+        # A later fit, after an exception in this one, or train_on_batch() must train.
         if model.history is not history or not is_fitting(model, sys._getframe(1)):
             cancel()
             return train(*arguments)
         batches = arguments[-1]
         if BACKEND != "torch" and not isinstance(batches, list):
-            drawn = [next(batches) for _ in range(min(model.steps_per_execution, left))]
-            if left == count and BACKEND == "tensorflow":
-                with contextlib.suppress(AttributeError):
-                    model._symbolic_build(data_batch=drawn[0])
+            _draw(model, batches, left, is_first=left == count)
         if left == count:
             on_first()
         left -= model.steps_per_execution
         if left <= 0:
             cancel()
             on_last()
-        if BACKEND != "jax":
-            return model.get_metrics_result()
-        # While JAX trains, the variables' values are in the state that is passed around.
-        state = arguments[0]
-        values = zip(model.metrics_variables, state[-1], strict=True)
-        with keras.StatelessScope(state_mapping=values):
-            return model.get_metrics_result(), state
+        return _train_result(model, arguments)
 
     def cancel() -> None:
         if model.train_function is draw:
@@ -160,15 +151,34 @@ def skip_batches(
     return end
 
 
+def _draw(model: Any, batches: Any, left: int, *, is_first: bool) -> None:
+    """Draw the batches of one execution, at most `left`; build the model on the first one."""
+    drawn = [next(batches) for _ in range(min(model.steps_per_execution, left))]
+    if is_first and BACKEND == "tensorflow":
+        with contextlib.suppress(AttributeError):
+            model._symbolic_build(data_batch=drawn[0])
+
+
+def _train_result(model: Any, arguments: tuple[Any, ...]) -> Any:
+    """Return what the training function would return if it left everything as it is."""
+    if BACKEND != "jax":
+        return model.get_metrics_result()
+    # While JAX trains, the values of variables are in the state that is passed around.
+    state = arguments[0]
+    values = zip(model.metrics_variables, state[-1], strict=True)
+    with keras.StatelessScope(state_mapping=values):
+        return model.get_metrics_result(), state
+
+
 def _silence_batches(model: Any, is_over: Callable[[], bool]) -> Callable[[], None]:
-    """Keep batches that are passed over from all callbacks.
+    """Hide skipped batches from all callbacks.
 
     Args:
         model: The model in training.
-        is_over: Asked when a batch begins, whether that one is trained again.
+        is_over: Called when a batch begins; returns whether this batch is trained.
 
     Returns:
-        A function that lets callbacks hear of batches again.
+        A function that shows batches to callbacks again.
     """
     frame = fit_frame(model)
     callbacks = frame.f_locals["callbacks"] if frame is not None else None

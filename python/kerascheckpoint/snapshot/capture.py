@@ -14,7 +14,7 @@ from ..keras_seam import objects, state_tree
 from ..keras_seam.objects import Saveable
 from ..keras_seam.serialization import dumps, not_importing_tensorflow, serialize
 from ..keras_seam.store import KerasMustHandleError, StoreEntry
-from ..model_state import ArraySpec, Group, ModelSnapshot, OnlyKeras
+from ..model_state import ArraySpec, ModelSnapshot, ObjectGroup, OnlyKeras
 from .fingerprint import is_same, take_fingerprint
 
 
@@ -75,7 +75,7 @@ class Snapshotter:
         for saveable in plan.saveables:
             if not saveable.has_variables:
                 continue
-            group = Group(saveable.path, saveable.name)
+            group = ObjectGroup(saveable.path, saveable.name)
             groups.append(group)
             place = group.variables
             for key, value in _own_variables(saveable.target).items():
@@ -99,7 +99,7 @@ class Snapshotter:
     def places(self, model: Any) -> list[tuple[Any, str]]:
         """Return each object that stores variables, and where in the file."""
         stored = [entry for entry in self._current_plan(model).saveables if entry.has_variables]
-        return [(entry.target, Group(entry.path, entry.name).variables) for entry in stored]
+        return [(entry.target, ObjectGroup(entry.path, entry.name).variables) for entry in stored]
 
     def _current_plan(self, model: Any) -> _Plan:
         plan = self._plan

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside weights, one module each: captured, checked, restored.
+"""The state beside the weights, one module for each kind: capture, check and restore.
 
 May import backends, keras_seam and the root's words.
 """

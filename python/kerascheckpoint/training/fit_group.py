@@ -37,7 +37,7 @@ class FitGroup:
         return FitGroup, ()
 
     @classmethod
-    def join(cls, run: "Run", params: dict[str, Any] | None) -> "FitGroup":
+    def register(cls, run: "Run", params: dict[str, Any] | None) -> "FitGroup":
         """Add a run to the group of its `fit`.
 
         Args:
@@ -51,7 +51,7 @@ class FitGroup:
             _groups.add(group)
         return group
 
-    def leave(self, run: "Run") -> None:
+    def unregister(self, run: "Run") -> None:
         """Remove a run whose training has ended."""
         with _lock:
             self._runs.discard(run)

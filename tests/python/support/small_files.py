@@ -10,7 +10,7 @@ import numpy as np
 from kerascheckpoint.formats import forms
 from kerascheckpoint.formats.keras_file import writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
-from kerascheckpoint.model_state import ArraySpec, Group, ModelSnapshot
+from kerascheckpoint.model_state import ArraySpec, ModelSnapshot, ObjectGroup
 from kerascheckpoint.storage.local import LocalStorage
 
 SUFFIXES = (".keras", ".weights.h5")
@@ -37,7 +37,7 @@ def content_of(arrays: dict[str, Any], *, model: bool, **more: Any) -> ModelSnap
     paths = dict.fromkeys(name.rpartition("vars/")[0].rstrip("/") for name in arrays)
     more = {"config": "{}", "metadata": {"keras_version": "3.0.0"}} | more if model else more
     return ModelSnapshot(
-        groups=tuple(Group(path, path.rpartition("/")[2] or None) for path in paths),
+        groups=tuple(ObjectGroup(path, path.rpartition("/")[2] or None) for path in paths),
         arrays=arrays,
         specs=tuple(ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items()),
         **more,
@@ -48,14 +48,14 @@ def write(
     path: Any,
     arrays: dict[str, Any],
     *,
-    archiver: KerasFileWriter | None = None,
+    file_writer: KerasFileWriter | None = None,
     fields: dict[str, Any] | None = None,
     **more: Any,
 ) -> None:
     """Publish a checkpoint of `arrays` at `path`."""
     content = content_of(arrays, model=str(path).endswith(".keras"), **more)
     with LocalStorage().atomic_write(str(path)) as staged:
-        (archiver or KerasFileWriter()).write(staged.fd, content, FIELDS | (fields or {}))
+        (file_writer or KerasFileWriter()).write(staged.fd, content, FIELDS | (fields or {}))
 
 
 def read(path: Any) -> dict[str, np.ndarray]:

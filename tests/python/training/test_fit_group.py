@@ -26,11 +26,11 @@ def test_threads_that_train_at_the_same_time_do_not_disturb_each_other():
         try:
             for _ in range(500):
                 params, runs = {}, [Member(), Member()]
-                groups = [FitGroup.join(run, params) for run in runs]
+                groups = [FitGroup.register(run, params) for run in runs]
                 assert groups[0] is groups[1]
                 assert groups[0].runs_beside(runs[0]) == [runs[1]]
                 for run in runs:
-                    groups[0].leave(run)
+                    groups[0].unregister(run)
         except Exception as error:
             errors.append(error)
 
@@ -46,10 +46,10 @@ def test_threads_that_train_at_the_same_time_do_not_disturb_each_other():
 def test_only_callbacks_with_the_same_params_are_of_one_fit():
     first, second, alone = Member(), Member(), Member()
     params = {}
-    group = FitGroup.join(first, params)
-    assert FitGroup.join(second, params) is group
-    assert FitGroup.join(alone, {}) is not group
-    assert FitGroup.join(Member(), None) is not FitGroup.join(Member(), None)
+    group = FitGroup.register(first, params)
+    assert FitGroup.register(second, params) is group
+    assert FitGroup.register(alone, {}) is not group
+    assert FitGroup.register(Member(), None) is not FitGroup.register(Member(), None)
 
 
 def test_two_models_are_trained_in_two_threads(tmp_path):

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...checkpoint_info import CheckpointInfo
 from ...errors import CheckpointCorruptError
-from ...model_state import ArraySpec, Group
+from ...model_state import ArraySpec, ObjectGroup
 from ...storage.checksum import crc32
 from .. import record
 from ..base import ForeignFileError, OpenCheckpoint, Verification, reporting
@@ -50,7 +50,7 @@ class KerasFile(OpenCheckpoint):
         self._clean_up.callback(file.close)
         self._helper = self._clean_up.enter_context(hdf5_helper.shared())
         self._found: list[StoredArray] | None = None
-        self._groups: list[Group] | None = None
+        self._groups: list[ObjectGroup] | None = None
         try:
             with reporting(path):
                 self.record, keras_version = self._read_record()
@@ -121,7 +121,7 @@ class KerasFile(OpenCheckpoint):
         """Where the record lies in the weights, as (start, end); it has its own checksum."""
         return (0, 0)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ObjectGroup]:
         """Return the objects of the model that have a group in the weights."""
         with reporting(self.path):
             if self._groups is None:

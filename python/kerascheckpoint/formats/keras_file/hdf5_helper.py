@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from ...errors import CheckpointCorruptError
-from ...model_state import Group
+from ...model_state import ObjectGroup
 from .. import record
 from ..base import ForeignFileError
 from .file_slice import FileSlice
@@ -169,7 +169,7 @@ def _content(answer: dict[str, object]) -> Hdf5Content:
         ]
     groups = None
     if isinstance(answer["groups"], list):
-        groups = [Group(str(path), name) for path, name in answer["groups"]]
+        groups = [ObjectGroup(str(path), name) for path, name in answer["groups"]]
     text, version = answer["record"], answer["keras_version"]
     assert text is None or isinstance(text, str)
     assert version is None or isinstance(version, str)

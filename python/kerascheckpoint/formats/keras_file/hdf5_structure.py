@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ...errors import CheckpointCorruptError
-from ...model_state import ArraySpec, Group
+from ...model_state import ArraySpec, ObjectGroup
 from .. import record
 from ..base import ForeignFileError
 
@@ -42,7 +42,7 @@ class Hdf5Content:
     record: str | None
     keras_version: str | None
     arrays: list[StoredArray] | None
-    groups: list[Group] | None = None
+    groups: list[ObjectGroup] | None = None
 
 
 def examine(file: Any, size: int, *, legacy: bool, with_arrays: bool) -> Hdf5Content:
@@ -107,15 +107,15 @@ def _arrays(h5_file: h5py.File, size: int) -> list[StoredArray]:
     return sorted(arrays, key=lambda array: array.offset)
 
 
-def _groups(h5_file: h5py.File) -> list[Group]:
+def _groups(h5_file: h5py.File) -> list[ObjectGroup]:
     """Return the objects that have a group `vars`; `_arrays` has found no loops."""
-    found: list[Group] = []
+    found: list[ObjectGroup] = []
 
     def visit(path: str, item: Any) -> None:
         place, _, last = path.rpartition("/")
         if isinstance(item, h5py.Group) and last == "vars":
             name = item.attrs.get("name")
-            found.append(Group(place, name if isinstance(name, str) else None))
+            found.append(ObjectGroup(place, name if isinstance(name, str) else None))
 
     h5_file.visititems(visit)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...checkpoint_info import CheckpointInfo
 from ...errors import CheckpointCorruptError, CheckpointNotFoundError
-from ...model_state import ArraySpec, Group, Index
+from ...model_state import ArraySpec, Index, ObjectGroup
 from ...storage.base import Storage
 from ...storage.checksum import crc32
 from .. import record, schema
@@ -121,10 +121,10 @@ class OrbaxDirectory(OpenCheckpoint):
             self._read_asset(name)
         return Verification(has_checksums=True)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ObjectGroup]:
         """Return the objects of the model that the weights have a place for."""
         stored = [] if self.record is None else self.record["orbax"]["groups"]
-        return [Group(path, *(name or [None])) for path, *name in stored]
+        return [ObjectGroup(path, *(name or [None])) for path, *name in stored]
 
     def tree(self) -> dict[str, tuple[str, ...]]:
         """Return where Keras' nested state has the arrays, by name."""

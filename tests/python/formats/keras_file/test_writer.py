@@ -115,12 +115,12 @@ def test_a_system_that_writes_less_than_it_was_asked_for(kind, tmp_path, monkeyp
 @KINDS
 def test_a_second_save_uses_the_layout_of_the_first(kind, tmp_path, monkeypatch):
     """From the second save on, HDF5 has nothing to do: that is where the speed comes from."""
-    archiver, path = KerasFileWriter(), tmp_path / f"model{kind}"
-    small_files.write(path, ARRAYS, archiver=archiver)
+    file_writer, path = KerasFileWriter(), tmp_path / f"model{kind}"
+    small_files.write(path, ARRAYS, file_writer=file_writer)
     monkeypatch.setattr(hdf5_layout, "lay_out", None)
     for factor in (2, 3):
         changed = {name: array * factor for name, array in ARRAYS.items()}
-        small_files.write(path, changed, archiver=archiver)
+        small_files.write(path, changed, file_writer=file_writer)
         assert_stored(path, changed)
 
 
@@ -137,9 +137,9 @@ def test_a_second_save_uses_the_layout_of_the_first(kind, tmp_path, monkeypatch)
 )
 def test_a_model_that_changed_gets_a_layout_of_its_own(kind, change, tmp_path):
     """A layer added between two saves is in the second, and gone again in the third."""
-    archiver, path = KerasFileWriter(), tmp_path / f"model{kind}"
+    file_writer, path = KerasFileWriter(), tmp_path / f"model{kind}"
     for arrays in (ARRAYS, ARRAYS | change, ARRAYS):
-        small_files.write(path, arrays, archiver=archiver)
+        small_files.write(path, arrays, file_writer=file_writer)
         assert_stored(path, arrays)
 
 
@@ -147,23 +147,25 @@ def test_a_model_that_changed_gets_a_layout_of_its_own(kind, change, tmp_path):
 @pytest.mark.parametrize("epochs", [10, 2_000, 100_000])
 def test_a_record_that_outgrows_its_place(kind, epochs, tmp_path):
     """A long run has a long history: every epoch of it stays in the file."""
-    archiver, path = KerasFileWriter(), tmp_path / f"model{kind}"
+    file_writer, path = KerasFileWriter(), tmp_path / f"model{kind}"
     for count in (1, epochs, 1):
         history = [1 / (epoch + 1) for epoch in range(count)]
-        small_files.write(path, ARRAYS, archiver=archiver, fields={"history": {"loss": history}})
+        small_files.write(
+            path, ARRAYS, file_writer=file_writer, fields={"history": {"loss": history}}
+        )
         assert_stored(path, ARRAYS)
         assert reading.read_record(str(path))["history"] == {"loss": history}
 
 
 def test_a_growing_record_keeps_the_layout_where_it_can(tmp_path, monkeypatch):
     """A history that grows by one epoch at a time does not cost a new layout each time."""
-    archiver, made = KerasFileWriter(), []
+    file_writer, made = KerasFileWriter(), []
     make = hdf5_layout.lay_out
     monkeypatch.setattr(hdf5_layout, "lay_out", lambda *given: made.append(given) or make(*given))
     for count in range(1, 200):
         history = {"history": {"loss": [0.123456789] * count}}
         path = tmp_path / "model.weights.h5"
-        small_files.write(path, ARRAYS, archiver=archiver, fields=history)
+        small_files.write(path, ARRAYS, file_writer=file_writer, fields=history)
     assert len(made) <= 2
 
 
@@ -220,12 +222,12 @@ def test_a_file_that_is_not_as_long_as_it_must_be_is_not_published(tmp_path):
 
 def test_two_saves_of_one_state_differ_only_in_what_the_record_says(tmp_path):
     """Nothing of an earlier save, or of the memory, leaks into a file."""
-    archiver = KerasFileWriter()
+    file_writer = KerasFileWriter()
     contents = []
     for secret in (b"s" * 64, b"t" * 64):
         private = {"layers/dense/vars/0": np.frombuffer(secret, "uint8")}
-        small_files.write(tmp_path / "private.weights.h5", private, archiver=archiver)
-        small_files.write(tmp_path / "a.weights.h5", ARRAYS, archiver=archiver)
+        small_files.write(tmp_path / "private.weights.h5", private, file_writer=file_writer)
+        small_files.write(tmp_path / "a.weights.h5", ARRAYS, file_writer=file_writer)
         contents.append((tmp_path / "a.weights.h5").read_bytes())
     assert contents[0] == contents[1]
     assert b"ssss" not in contents[0]

@@ -88,4 +88,4 @@ def _claim_beside_cleaner(sample: Sample, directory: str, claim: int, clear: int
         os.write(resume, b"!")
         if cleaner:
             os.waitpid(cleaner, 0)
-        sample.archiver.write(staged.fd, content, small_files.FIELDS | {"step": 2})
+        sample.file_writer.write(staged.fd, content, small_files.FIELDS | {"step": 2})

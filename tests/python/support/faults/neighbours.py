@@ -23,7 +23,7 @@ def two_writers(sample: Sample, directory: str, tries: int, seed: int) -> Outcom
     path = os.path.join(directory, sample.name)
 
     def write_on(start: int) -> None:
-        sample.archiver = KerasFileWriter()
+        sample.file_writer = KerasFileWriter()
         for version in range(start, 1_000_000_000, 2):
             sample.save(directory, version)
 

@@ -26,7 +26,7 @@ def file_size_limited(sample: Sample, directory: str, tries: int, seed: int) -> 
 
         def body() -> None:
             if number % 2:  # noqa: B023
-                sample.archiver = KerasFileWriter()
+                sample.file_writer = KerasFileWriter()
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # noqa: B023
             expect_refusal(sample, directory)
 

@@ -31,7 +31,7 @@ class Sample:
                     "config": file.read(writer.CONFIG).decode(),
                     "metadata": {k: v for k, v in metadata.items() if k != "kerascheckpoint"},
                 }
-        self.archiver = KerasFileWriter()
+        self.file_writer = KerasFileWriter()
 
     @property
     def suffix(self) -> str:
@@ -46,7 +46,7 @@ class Sample:
         """Save a version at `path`."""
         arrays = {name: np.full_like(array, version) for name, array in self.arrays.items()}
         small_files.write(
-            path, arrays, archiver=self.archiver, fields={"step": version}, **self.more
+            path, arrays, file_writer=self.file_writer, fields={"step": version}, **self.more
         )
 
     def version_in(self, directory: str) -> int | None:
