@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 import keras  # noqa: E402
 import pytest  # noqa: E402
 
-from support import training  # noqa: E402
+from support import background, training  # noqa: E402
 
 # Compiling the small models of the tests takes longer than training them.
 COMPILED = tempfile.mkdtemp(prefix="compiled-")
@@ -58,3 +58,17 @@ def shared_model():
 def backend():
     """The name of the Keras backend under test."""
     return keras.config.backend()
+
+
+@pytest.fixture
+def hold():
+    """Make callbacks that hold a writing thread; they let go at the latest when the test ends."""
+    made = []
+
+    def make(saving):
+        made.append(background.Hold(saving))
+        return made[-1]
+
+    yield make
+    for holding in made:
+        holding.release()

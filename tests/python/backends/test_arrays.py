@@ -19,7 +19,11 @@ def variables():
         "flag": (True, "bool"),
         "short": ([1.5, 2.5], "bfloat16"),
     }
-    return {name: keras.Variable(value, dtype=kind) for name, (value, kind) in values.items()}
+    return {
+        # PyTorch knows no gradients of whole numbers.
+        name: keras.Variable(value, dtype=kind, trainable="float" in kind)
+        for name, (value, kind) in values.items()
+    }
 
 
 def assert_exact(arrays):

@@ -4,7 +4,6 @@ The processor stands for a device here, so that the same code runs without a GPU
 versions have pinned memory on it as well.
 """
 
-import threading
 from typing import Any
 
 import keras
@@ -20,6 +19,7 @@ from kerascheckpoint.snapshot.capture import Snapshotter, state_variables
 from kerascheckpoint.snapshot.device_copy import DeviceSnapshots, fits
 from kerascheckpoint.snapshot.staging import StagingBuffers
 from support import devices, small_files, training
+from support.background import Reference, assert_saves_stay_apart, without_seeds
 
 # Without a GPU PyTorch pins no memory, and JAX only in its newer versions.
 pytestmark = pytest.mark.filterwarnings(
@@ -53,39 +53,16 @@ def wide_model():
     return model
 
 
-class Reference(keras.callbacks.Callback):
-    """Takes copies of all state at the end of each epoch."""
-
-    def __init__(self):
-        super().__init__()
-        self.states = []
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.states.append(training.arrays_of(self.model))
-
-
-class HoldWriter(keras.callbacks.Callback):
-    """Holds the writing thread while two more epochs are trained."""
-
-    def __init__(self, saving):
-        super().__init__()
-        self.saving, self.event = saving, threading.Event()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch == 0:
-            self.saving._saver._writer.submit(self.event.wait, lambda error: None)
-        if epoch == 2:
-            self.event.set()
-
-
-def test_the_file_holds_every_byte_of_its_instant_however_long_training_went_on(route, tmp_path):
+def test_the_file_holds_every_byte_of_its_instant_however_long_training_went_on(
+    route, hold, tmp_path
+):
     """Donated buffers and updates in place: what follows must not reach a copy on its way."""
     model = wide_model()
     reference = Reference()
     saving = ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", save_on_background=True)
-    holding = HoldWriter(saving)
-    steps = {"epochs": 4, "steps": 30}
-    training.train(model, reference, holding, saving, release_at_second(holding), **steps)
+    holding = hold(saving)
+    go_on = training.At(1, holding.release, batch=25)  # of the second epoch, before its save
+    training.train(model, reference, holding, saving, go_on, epochs=4, steps=30)
     assert len(reference.states) == 4
     for epoch, state in enumerate(reference.states, start=1):
         path = tmp_path / f"{epoch}.keras"
@@ -94,40 +71,9 @@ def test_the_file_holds_every_byte_of_its_instant_however_long_training_went_on(
         training.assert_same(without_seeds(loaded), without_seeds(state))
 
 
-def release_at_second(holding):
-    """A save that waits for room must find some: two are on their way at the second's end."""
-    return keras.callbacks.LambdaCallback(
-        on_train_batch_begin=lambda batch, logs: holding.event.set() if batch > 25 else None
-    )
-
-
-def without_seeds(arrays):
-    return {name: array for name, array in arrays.items() if "seed_generator" not in name}
-
-
 def test_several_saves_in_a_row_stay_apart(route, tmp_path):
     """One being written and one waiting: no memory is used again too early."""
-    model = training.tiny_model()
-    saver, event, outcomes = Saver(on_background=True), threading.Event(), []
-    saver.prepare(model)
-    saver._writer.submit(event.wait, lambda error: None)
-    for number in range(8):
-        for variable in model.variables:
-            variable.assign(np.full(variable.shape, number))
-        if number == 1:
-            event.set()
-        path = str(tmp_path / f"{number}.weights.h5")
-        saver.save(model, path, small_files.FIELDS, outcomes.append)
-    for variable in model.variables:
-        variable.assign(np.full(variable.shape, -1))
-    saver.report_finished(wait_for_all=True)
-    saver.release_memory()
-    assert outcomes == [None] * 8
-    for number in range(8):
-        found = small_files.read(tmp_path / f"{number}.weights.h5")
-        found.pop("optimizer/vars/0", None)
-        values = {float(v) for name, a in found.items() if "layers" in name for v in a.flat}
-        assert values == {number}
+    assert_saves_stay_apart(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", small_files.SUFFIXES)
