@@ -49,7 +49,7 @@ class DeviceCopier(Protocol):
     def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
         """Return for each device the bytes that a copy takes, that are free, and that there are.
 
-        A device that cannot be asked, or that needs no new memory, is left out.
+        A device that needs no new memory is left out; one that cannot be asked has none.
         """
 
     def copy(self, values: Sequence[Any]) -> DeviceCopies:

@@ -5,6 +5,7 @@ transfer, so its buffers lie where JAX put them and not as in the file.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,16 +51,19 @@ class Copier:
             jax.block_until_ready(jax.device_put(blank, kinds))
 
     def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
-        """Count as taken what training needed at most before the first copy."""
+        """Count as taken what training needed at most before the first copy.
+
+        A device that does not tell how much memory it has counts as full: a save must not be what
+        makes training run out of memory.
+        """
         specs = [spec for value in values for spec in _shard_specs(value)]
         answers = []
         for device, group in _by_device(specs).items():
+            needed = sum(specs[place].size * specs[place].dtype.itemsize for place in group)
             stats = device.memory_stats() or {}
-            if "bytes_limit" in stats and "bytes_in_use" in stats:
-                limit, used = stats["bytes_limit"], stats["bytes_in_use"]
-                peak = self._peaks.setdefault(device, stats.get("peak_bytes_in_use", used))
-                needed = sum(specs[place].size * specs[place].dtype.itemsize for place in group)
-                answers.append((needed, limit - max(used, peak), limit))
+            limit, used = stats.get("bytes_limit", 0), stats.get("bytes_in_use", 0)
+            peak = self._peaks.setdefault(device, stats.get("peak_bytes_in_use", used))
+            answers.append((needed, limit - max(used, peak), limit))
         return answers
 
     def copy(self, values: Sequence[Any]) -> "_Copies":
@@ -119,13 +123,16 @@ class _Copies:
 
 
 class _Transfer:
+    """Shards on their way; JAX itself keeps what they are read from until they have arrived."""
+
     def __init__(self, arrays: list[_Sharded], on_host: list[Any]) -> None:
-        self._arrays, self._on_host = arrays, on_host
+        self._arrays = [dataclasses.replace(array, shards=[]) for array in arrays]
+        self._on_host = on_host
 
     def wait(self) -> list[Array]:
         jax.block_until_ready(self._on_host)
         views = iter([_view(shard) for shard in self._on_host])
-        return [_assemble(array, [next(views) for _ in array.shards]) for array in self._arrays]
+        return [_assemble(array, [next(views) for _ in array.indices]) for array in self._arrays]
 
     def release(self) -> None:
         self._arrays, self._on_host = [], []
@@ -148,8 +155,11 @@ def _copy_all(arrays: list[Any]) -> list[Any]:
 
 
 def _view(array: Any) -> Array:
-    """Return a NumPy array over the memory of one of JAX; NumPy's own way may copy it."""
-    if isinstance(array, np.ndarray) or not array.size or array.dtype.itemsize == 0:
+    """Return a NumPy array over the memory of one of JAX; NumPy's own way may copy it.
+
+    Numbers of less than a byte may be packed in JAX' memory, and are not in NumPy's.
+    """
+    if isinstance(array, np.ndarray) or not array.size or not _is_plain(array):
         return np.asarray(array)
     data: Array = np.asarray(_PinnedBytes(array))
     view: Array = data.view(array.dtype).reshape(array.shape)
@@ -214,9 +224,21 @@ def _by_device(arrays: Sequence[Any]) -> dict[Any, list[int]]:
     return groups
 
 
+def _is_plain(array: Any) -> bool:
+    """Tell whether the bytes in memory are those of a NumPy array."""
+    (device,) = array.sharding.device_set
+    is_linear = device.platform in ("cpu", "gpu")  # others may arrange arrays in tiles
+    return is_linear and "int4" not in str(array.dtype) and "int2" not in str(array.dtype)
+
+
 def _pinned(sharding: Any) -> Any:
     """Return the sharding for pinned memory beside the same device, or `None`."""
     (device,) = sharding.device_set
+    return _pinned_beside(device)
+
+
+@functools.cache
+def _pinned_beside(device: Any) -> Any:
     if _KIND not in {memory.kind for memory in device.addressable_memories()}:
         return None
     return SingleDeviceSharding(device, memory_kind=_KIND)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from .base import Array
-from .torch_dtypes import bytes_of, numpy_dtype
-from .torch_memory import Block, PlainLane, StreamLane, on_device
+from .torch_dtypes import bytes_of, numpy_dtype, without_float8
+from .torch_memory import Block, PlainLane, StreamLane, memory_of, on_device
 
 _ALIGNMENT = 512  # bytes between buffers on a device, as PyTorch itself aligns them
 
@@ -39,9 +39,8 @@ class Copier:
             return []
         answers = []
         for device, group in _by_device(values).items():
-            ask = getattr(getattr(torch, device.type), "mem_get_info", None)
-            if ask is not None:
-                answers.append((sum(_padded(values[at].nbytes) for at in group), *ask(device)))
+            needed = sum(_padded(values[at].nbytes) for at in group)
+            answers.append((needed, *memory_of(device)))
         return answers
 
     def copy(self, values: Sequence[Any]) -> "_Copies":
@@ -54,8 +53,7 @@ class Copier:
         ready = []
         for device, group in _by_device(values).items():
             with on_device(device):
-                targets = [self._buffers[at] for at in group]
-                torch._foreach_copy_(targets, [values[at] for at in group])
+                _copy_each([self._buffers[at] for at in group], [values[at] for at in group])
                 ready.append((self._lane(device), self._lane(device).mark()))
         self._idle.clear()
         return _Copies(self, self._buffers, ready, self._idle)
@@ -79,7 +77,7 @@ class Copier:
                 for at in group:
                     data = bytes_of(values[at].contiguous())
                     target = block.tensor[places[at] : places[at] + len(data)]
-                    target.copy_(data, non_blocking=True)
+                    target.copy_(data, non_blocking=lane.HAS_MARKS)
                 ends.append(lane.end())
         return _Transfer(self, list(values), places, block, ends)
 
@@ -153,6 +151,20 @@ class _Transfer:
         if self._block is not None:
             self._copier.take_back(self._block)
             self._block = None
+
+
+def _copy_each(targets: list[Any], sources: list[Any]) -> None:
+    """Copy tensors of a device, those of one dtype by one call.
+
+    For lists of several dtypes PyTorch starts one copy after the other, which takes long for many.
+    """
+    groups: dict[Any, tuple[list[Any], list[Any]]] = {}
+    for target, source in zip(targets, sources, strict=True):
+        ours, theirs = groups.setdefault(source.dtype, ([], []))
+        ours.append(without_float8(target))
+        theirs.append(without_float8(source))
+    for ours, theirs in groups.values():
+        torch._foreach_copy_(ours, theirs)
 
 
 def _kind(value: Any) -> tuple[Any, ...]:

@@ -28,3 +28,8 @@ def numpy_dtype(dtype: Any) -> "np.dtype[Any]":
 def bytes_of(tensor: Any) -> Any:
     """Return the bytes of a contiguous tensor as one of a single dimension."""
     return tensor.reshape(-1).view(torch.uint8)
+
+
+def without_float8(tensor: Any) -> Any:
+    """Return a tensor itself, or over the same memory as bytes if few operations know its dtype."""
+    return tensor.view(torch.uint8) if "float8" in str(tensor.dtype) else tensor

@@ -49,6 +49,9 @@ def _unpin(array: Array) -> None:
 class StreamLane:
     """A stream for the transfers of one device, beside the one that training computes on."""
 
+    HAS_MARKS = True
+    """Whether a transfer may return before it ends, as a mark tells its end."""
+
     def __init__(self, device: Any) -> None:
         self._device, self._module = device, getattr(torch, device.type)
         self._stream = self._module.Stream(device)
@@ -80,6 +83,8 @@ class StreamLane:
 class PlainLane:
     """For devices without streams: PyTorch does one thing after the other."""
 
+    HAS_MARKS = False
+
     def mark(self) -> None:
         """Mark nothing."""
 
@@ -92,6 +97,22 @@ class PlainLane:
 
     def hold_training_until(self, end: None) -> None:
         """Do nothing: all has been done."""
+
+
+def memory_of(device: Any) -> tuple[int, int]:
+    """Return the bytes of a device that PyTorch has not reserved, and those there are.
+
+    A device that cannot be asked counts as full: a save must not be what makes training run out of
+    memory.
+    """
+    module = getattr(torch, device.type)
+    if hasattr(module, "mem_get_info"):
+        free, total = module.mem_get_info(device)
+        return free, total
+    if hasattr(module, "recommended_max_memory"):  # of Apple's GPUs
+        total = module.recommended_max_memory()
+        return total - module.driver_allocated_memory(), total
+    return 0, 0
 
 
 def on_device(device: Any) -> Any:

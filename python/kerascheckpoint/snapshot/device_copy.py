@@ -145,7 +145,10 @@ class StreamedArrays(Mapping[str, Array]):
 
     def __init__(self, copier: DeviceCopier, held: Mapping[str, Any]) -> None:
         self._copier, self._held = copier, held
-        self._batches = iter(list(_batches(_sizes(on_devices(held)))))
+        batches = list(_batches(_sizes(on_devices(held))))
+        self._batches = iter(batches)
+        # All batches in blocks of one size: pinned memory is dear, and two blocks serve them all.
+        self._size = max((memory_for(sizes.values()) for sizes in batches), default=0)
         self._arrays: dict[str, Array] = {}
         self._used: Transfer | None = None
         self._coming: tuple[list[str], Transfer] | None = None
@@ -195,7 +198,7 @@ class StreamedArrays(Mapping[str, Array]):
             return None
         places = list(place_arrays(sizes, {}).values())
         values = [self._held[name] for name in sizes]
-        return list(sizes), self._copier.to_host(values, places, memory_for(sizes.values()))
+        return list(sizes), self._copier.to_host(values, places, self._size)
 
 
 def _batches(sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
