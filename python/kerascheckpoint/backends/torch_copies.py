@@ -14,6 +14,7 @@ from .base import Array
 from .torch_dtypes import bytes_of, numpy_dtype, without_float8
 from .torch_memory import Block, PlainLane, StreamLane, memory_of, on_device
 
+_PATIENCE = 60.0  # seconds; a transfer takes less, unless its save was given up without a word
 _ALIGNMENT = 512  # bytes between buffers on a device, as PyTorch itself aligns them
 
 
@@ -45,7 +46,8 @@ class Copier:
 
     def copy(self, values: Sequence[Any]) -> "_Copies":
         """Copy into the kept buffers, as soon as the copies before have left them."""
-        self._idle.wait()
+        if not self._idle.wait(_PATIENCE):
+            self._buffers, self._kinds, self._idle = [], [], threading.Event()
         kinds = [_kind(value) for value in values]
         if self._kinds != kinds:
             self._buffers, self._kinds = [], []  # free them first
@@ -136,9 +138,7 @@ class _Transfer:
         self.ends = ends
 
     def wait(self) -> list[Array]:
-        for end in self.ends:
-            if end is not None:
-                end.synchronize()
+        self._wait_for_ends()
         assert self._block is not None
         arrays: list[Array] = [
             np.ndarray(tuple(value.shape), numpy_dtype(value.dtype), self._block.array.data, place)
@@ -149,8 +149,14 @@ class _Transfer:
 
     def release(self) -> None:
         if self._block is not None:
+            self._wait_for_ends()
             self._copier.take_back(self._block)
             self._block = None
+
+    def _wait_for_ends(self) -> None:
+        for end in self.ends:
+            if end is not None:
+                end.synchronize()
 
 
 def _copy_each(targets: list[Any], sources: list[Any]) -> None:

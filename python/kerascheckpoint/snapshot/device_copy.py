@@ -118,9 +118,9 @@ class _Copied:
         return dict(zip(self._names, arrays, strict=True))
 
     def release(self) -> None:
-        self._copies.release()
         if self._transfer is not None:
             self._transfer.release()
+        self._copies.release()
 
 
 class _Sent:

@@ -104,7 +104,22 @@ class StagingBuffers:
         held = split(snapshot.arrays)
         on_device = on_devices(held)
         pending = self._devices.start(on_device, offsets) if on_device else None
-        arrays = {name: array for name, array in held.items() if name not in on_device}
+        in_memory = {name: array for name, array in held.items() if name not in on_device}
+        try:
+            return self._stage_on_host(snapshot, in_memory, offsets, pending)
+        except BaseException:  # an interrupt too: the device's memory would stay taken
+            if pending is not None:
+                pending.release()
+            raise
+
+    def _stage_on_host(
+        self,
+        snapshot: ModelSnapshot,
+        arrays: dict[str, Array],
+        offsets: Mapping[str, int],
+        pending: PendingArrays | None,
+    ) -> StagedSnapshot:
+        """Copy `arrays`, which lie in the host's memory, and put all of a file together."""
         copied = arrays
         keep_values = backend().KEEPS_VALUES
         if keep_values:

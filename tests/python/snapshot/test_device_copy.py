@@ -158,6 +158,122 @@ def test_what_the_first_copy_needs_is_there_before_it(on_device, backend):
     assert after == before
 
 
+def test_a_fit_from_the_start_compiles_and_pins_before_its_first_save(
+    on_device, backend, tmp_path, monkeypatch
+):
+    """The optimizer has its variables when training begins, so that the thread knows them."""
+    if backend == "tensorflow":
+        pytest.skip("TensorFlow needs neither")
+    saving = ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", save_on_background=True)
+    prepared = []
+
+    def look(epoch, logs):
+        saving._saver._memory._finish_preparing()
+        copier: Any = saving._saver._memory._devices._copier
+        prepared.append(copier._compiled if backend == "jax" else copier._free)
+        prepared.append(list(prepared[0]))
+
+    looking = keras.callbacks.LambdaCallback(on_epoch_begin=look, on_epoch_end=look)
+    training.train(wide_model(), looking, saving)
+    assert len(prepared[1]) == 1
+    copier = prepared[2]
+    assert len(copier) == 1
+
+
+def test_memory_on_the_device_is_free_as_soon_as_the_host_has_the_arrays(on_device, backend):
+    """The write takes seconds more, and training may need the memory."""
+    if backend != "jax":
+        pytest.skip("PyTorch keeps its buffers between saves, TensorFlow lets each array go")
+    import jax
+
+    held = hold({"a": keras.ops.ones((3, 5)), "b": keras.ops.zeros((4,))})
+    before = len(jax.live_arrays())
+    pending = DeviceSnapshots().start(held, {})
+    arrays = pending.wait()
+    on_host = len([kind for kind in kinds_of_memory() if kind]) * len(held)
+    assert len(jax.live_arrays()) - before == on_host
+    assert arrays["a"].sum() == 15
+    pending.release()
+
+
+def kinds_of_memory():
+    """Return pinned memory's kind, if this JAX knows it here."""
+    import jax
+
+    kinds = {memory.kind for memory in jax.devices()[0].addressable_memories()}
+    return kinds & {"pinned_host"}
+
+
+def test_the_next_arrays_are_on_their_way_while_those_before_are_written(on_device, monkeypatch):
+    """A save in the foreground takes as long as the slower of the two, and not as both."""
+    monkeypatch.setattr(device_copy, "_BATCH", 80)
+    held = hold({str(number): keras.ops.full((10,), number) for number in range(6)})
+    copies, started = DeviceSnapshots(), []
+    copier: Any = copies._get_copier()
+    send = copier.to_host
+
+    def to_host(values, *where):
+        started.append(len(values))
+        return send(values, *where)
+
+    monkeypatch.setattr(copier, "to_host", to_host)
+    arrays = copies.stream(held)
+    seen = []
+    for number, array in enumerate(arrays.values()):
+        assert array.tolist() == [number] * 10
+        seen.append(sum(started))
+    arrays.close()
+    assert seen == [4, 4, 6, 6, 6, 6]
+
+
+@pytest.mark.parametrize("layout", ["transposed", "every second", "expanded", "shared"])
+def test_tensors_of_any_layout_are_copied_as_they_are_seen(route, layout, backend):
+    """Layers may make a tensor of theirs a view of another one."""
+    if backend != "torch":
+        pytest.skip("arrays of JAX and TensorFlow have one layout")
+    whole = keras.ops.reshape(keras.ops.arange(24, dtype="float32"), (4, 6))
+    seen = {
+        "transposed": lambda: whole.T,
+        "every second": lambda: whole[:, ::2],
+        "expanded": lambda: whole[:, :1].expand(4, 5),
+        "shared": lambda: whole,
+    }[layout]()
+    held = hold({"a": seen, "b": whole, "c": float8(), "d": seen})
+    pending = DeviceSnapshots().start(held, {})
+    expected = {name: array.copy() for name, array in numpy_views(held).items()}
+    arrays = pending.wait()
+    for name, array in arrays.items():
+        assert array.tobytes() == expected[name].tobytes(), name
+    pending.release()
+
+
+def test_a_save_that_was_given_up_does_not_hold_the_next_one_up(on_device, backend, monkeypatch):
+    """An interrupt may end a save between any two lines of it."""
+    if backend == "torch":
+        from kerascheckpoint.backends import torch_copies
+
+        monkeypatch.setattr(torch_copies, "_PATIENCE", 0.0)
+    copies = DeviceSnapshots()
+    given_up = copies.start(hold({"a": keras.ops.ones((3,))}), {})
+    pending = copies.start(hold({"a": keras.ops.zeros((3,))}), {})
+    assert pending.wait()["a"].tolist() == [0, 0, 0]
+    assert given_up.wait()["a"].tolist() == [1, 1, 1]
+    for each in (given_up, pending):
+        each.release()
+
+
+def test_what_cannot_be_staged_lets_the_memory_of_the_device_go(on_device, backend, monkeypatch):
+    if backend != "torch":
+        pytest.skip("PyTorch alone has buffers that a later copy waits for")
+    model = training.tiny_model()
+    memory = StagingBuffers()
+    monkeypatch.setattr(memory, "_take", lambda size: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        memory.stage(Snapshotter().capture(model, weights_only=True), {})
+    copier: Any = memory._devices._copier
+    assert copier._idle.is_set()
+
+
 def test_no_pinned_memory_is_said_once(on_device, backend, tmp_path):
     model = training.tiny_model()
     saving = ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", save_on_background=True)
