@@ -50,9 +50,12 @@ def from_parts(like: Any, read: "Callable[[Index], Array]") -> Any:
         like: An array of the same shape, dtype and layout.
         read: Returns a part of the new array.
     """
-    return jax.make_array_from_callback(
-        like.shape, like.sharding, lambda index: read(_bounded(index, like.shape))
-    )
+    places = like.sharding.addressable_devices_indices_map(like.shape)
+    parts = []
+    for device, index in places.items():  # one after the other: one part is in memory twice at most
+        part = jax.device_put(read(_bounded(index, like.shape)), device)
+        parts.append(part.block_until_ready())
+    return jax.make_array_from_single_device_arrays(like.shape, like.sharding, parts)
 
 
 def to_host(held: Any) -> Array:

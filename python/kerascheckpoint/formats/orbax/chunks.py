@@ -41,20 +41,18 @@ def chunk_shape(
 
 
 def chunks_within(index: Index, shape: Sequence[int], chunk: Sequence[int]) -> Iterator[Index]:
-    """Yield the indices of the chunks that make up a part of an array, in order.
+    """Yield the places of the chunks that make up a part of an array, in order.
 
     Args:
-        index: The part; it begins where a chunk begins.
+        index: The part; chunks at its borders are cut.
         shape: The array's shape.
         chunk: The shape of its chunks.
     """
-    ranges = [
-        [
-            slice(start, min(start + step, stop, length))
-            for start in range(first, min(stop, length), step)
-        ]
-        for (first, stop), length, step in zip(_bounds(index), shape, chunk, strict=True)
-    ]
+    ranges = []
+    for (first, stop), length, step in zip(_bounds(index), shape, chunk, strict=True):
+        end = min(stop, length)
+        cuts = [first, *range((first // step + 1) * step, end, step), end]
+        ranges.append([slice(a, b) for a, b in itertools.pairwise(cuts) if a < b])
     yield from itertools.product(*ranges)
 
 

@@ -15,7 +15,7 @@ from .. import record
 from . import layout
 from .chunks import chunks_within, number_of, whole
 
-_AHEAD = 64 << 20  # bytes of chunks read at the same time
+_AHEAD = 32 << 20  # bytes of chunks read at the same time
 _PIECE = 8 << 20  # bytes of rows read at once
 
 
@@ -53,14 +53,37 @@ class StoredArray:
         return record.dtype_of(self.dtype_name)
 
     def read(self, index: Index) -> "np.ndarray[Any, Any]":
-        """Return a part of it.
+        """Return a part of it; beside that part only a few chunks are in memory.
 
         Raises:
             CheckpointCorruptError: If it cannot be read.
         """
-        with layout.naming(self.name):
-            found: np.ndarray[Any, Any] = self._store()[index].read().result()
+        self._store()
+        shape = [part.stop - part.start for part in index]
+        found: np.ndarray[Any, Any] = np.empty(shape, self.dtype)
+        for place, values in self._chunks(index):
+            own = tuple(
+                slice(part.start - whole_part.start, part.stop - whole_part.start)
+                for part, whole_part in zip(place, index, strict=True)
+            )
+            found[own] = values
         return found
+
+    def _chunks(self, index: Index) -> "Iterator[tuple[Index, np.ndarray[Any, Any]]]":
+        """Yield what each chunk holds of a part, and where; a few are read at the same time."""
+        store = self._store()
+        coming: deque[tuple[Index, Any]] = deque()
+        size = int(np.prod(self.chunk, dtype=np.int64)) * self.dtype.itemsize
+        for place in chunks_within(index, self.shape, self.chunk):
+            coming.append((place, store[place].read()))
+            if len(coming) * size > _AHEAD:
+                yield self._arrived(*coming.popleft())
+        while coming:
+            yield self._arrived(*coming.popleft())
+
+    def _arrived(self, place: Index, reading: Any) -> "tuple[Index, np.ndarray[Any, Any]]":
+        with layout.naming(self.name):
+            return place, reading.result()
 
     def rows(self) -> Iterator[Index]:
         """Yield indices that cover the array in the order of its bytes, a few MB each."""
@@ -81,22 +104,10 @@ class StoredArray:
         Raises:
             CheckpointCorruptError: If one differs or cannot be read.
         """
-        store = self._store()
-        coming: deque[tuple[Index, Any]] = deque()
-        size = int(np.prod(self.chunk, dtype=np.int64)) * self.dtype.itemsize
-        for place in chunks_within(whole(self.shape), self.shape, self.chunk):
-            coming.append((place, store[place].read()))
-            if len(coming) * size > _AHEAD:
-                self._compare(*coming.popleft())
-        while coming:
-            self._compare(*coming.popleft())
-
-    def _compare(self, place: Index, reading: Any) -> None:
-        with layout.naming(self.name):
-            found = reading.result()
-        number = number_of(place, self.shape, self.chunk)
-        if number >= len(self.sums) or layout.array_checksum(found) != self.sums[number]:
-            raise CheckpointCorruptError(f"array {self.name!r} is damaged (checksum differs)")
+        for place, found in self._chunks(whole(self.shape)):
+            number = number_of(place, self.shape, self.chunk)
+            if number >= len(self.sums) or layout.array_checksum(found) != self.sums[number]:
+                raise CheckpointCorruptError(f"array {self.name!r} is damaged (checksum differs)")
 
     def _store(self) -> Any:
         if self._opened is None:
