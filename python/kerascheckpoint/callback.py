@@ -23,6 +23,7 @@ from .training.fit_group import FitGroup
 from .training.resume import end_without_training, resume_run
 from .training.run import Run
 from .training.save_step import SaveStep
+from .training.script_settings import ScriptSettings
 from .training.settings import Argument, Settings
 
 
@@ -202,6 +203,7 @@ class ModelCheckpoint(BatchEvents):
         run.span = int(getattr(model, "steps_per_execution", 1) or 1)
         run.group = FitGroup.register(run, self.params)
         run.companions = Companions(self, model)
+        run.script = ScriptSettings(model, run.progress.epoch_steps)
         self._save_step.check_target(model)
         if self.resume:
             resume_run(run, model, self._said_once)

@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 
+STATE = "kerascheckpoint/"
+"""What the name of an array begins with that is not the model's: one of a callback, say.
+
+Keras looks into no group of a file that the model has no object for.
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class ArraySpec:
@@ -102,6 +108,15 @@ class ModelSnapshot:
     def structure(self) -> Structure:
         """Everything that determines the layout of the weights."""
         return Structure(self.groups, self.specs)
+
+    def with_arrays(self, arrays: "Mapping[str, np.ndarray[Any, Any]]") -> "ModelSnapshot":
+        """Return a snapshot that holds more arrays, with names that begin with `STATE`."""
+        if not arrays:
+            return self
+        specs = (ArraySpec(name, array.shape, array.dtype) for name, array in arrays.items())
+        return dataclasses.replace(
+            self, arrays={**self.arrays, **arrays}, specs=(*self.specs, *specs)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from .backends.messages import Conversation
 from .backends.processes import Processes
 from .background import BackgroundWriter
@@ -65,6 +67,7 @@ class Saver:
         fields: Mapping[str, Any],
         done: OnSaved,
         processes: Processes | None = None,
+        state_arrays: "Mapping[str, np.ndarray[Any, Any]] | None" = None,
     ) -> None:
         """Save `model` at `path`, with `fields` as its record.
 
@@ -76,6 +79,8 @@ class Saver:
                 or in the background by a later `report_finished`.
             processes: Those that write the file together, if there are several; each of them makes
                 this call, and only the first one's `fields` count.
+            state_arrays: Arrays that `fields` refers to, by names that begin with
+                `model_state.STATE`. Nobody may change them before the file is durable.
 
         Raises:
             Exception: What the model's own code raises; errors of the writing go to `done`.
@@ -84,6 +89,10 @@ class Saver:
         target = Target(path, self._storage, self._root, self._next_writers(processes))
         try:
             form, content = self._content(model, form_of(path), target.writers.index == 0)
+            if isinstance(content, KerasSave):
+                content = dataclasses.replace(content, arrays=state_arrays or {})
+            else:
+                content = content.with_arrays(state_arrays or {})
         except BaseException as error:
             give_up(target.writers, error)
             raise

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaError
-from ..model_state import ArraySpec, Index, ModelSnapshot, ObjectGroup
+from ..model_state import STATE, ArraySpec, Index, ModelSnapshot, ObjectGroup
 from ..printable import printable
 from ..storage.base import Storage
 from .writers import ALONE, Writers
@@ -98,13 +98,26 @@ class OpenCheckpoint(abc.ABC):
         """Check everything; raise on damage."""
 
     def arrays(self) -> dict[str, ArraySpec]:
-        """Return every stored array by its name, which is its path in a `.weights.h5` file.
+        """Return the model's arrays by name, which is their path in a `.weights.h5` file.
 
         Raises:
             CheckpointCorruptError: If the arrays cannot be found.
         """
         with reporting(self.path):
-            return self._arrays()
+            found = self._arrays().items()
+        return {name: array for name, array in found if not name.startswith(STATE)}
+
+    def read_state(self, name: str) -> "np.ndarray[Any, Any]":
+        """Return an array that is not the model's, by the name that the record has for it.
+
+        Raises:
+            CheckpointCorruptError: If it is missing, or its bytes differ from their checksum.
+        """
+        with reporting(self.path):
+            array = self._arrays().get(name) if name.startswith(STATE) else None
+            if array is None:
+                raise CheckpointCorruptError(f"it lacks the array {name!r}")
+        return self.read(array)
 
     @abc.abstractmethod
     def _arrays(self) -> dict[str, ArraySpec]:
@@ -197,9 +210,15 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class KerasSave:
-    """A model that Keras itself has to save, by calling `write` with a path."""
+    """A model that Keras itself has to save.
+
+    Attributes:
+        write: Lets Keras write a file at a path.
+        arrays: What the file is to hold beside the model, by names that begin with `STATE`.
+    """
 
     write: Callable[[str], None]
+    arrays: "Mapping[str, np.ndarray[Any, Any]]" = dataclasses.field(default_factory=dict)
 
 
 class CheckpointWriter(Protocol):

@@ -20,7 +20,7 @@ from ..errors import CheckpointCorruptError, CheckpointSchemaError
 from . import schema
 
 KEY = "kerascheckpoint"
-SCHEMA = 1
+SCHEMA = 2
 BEGIN = b'{"schema":'  # of a record's text
 
 _SEPARATORS = (",", ":")
@@ -68,6 +68,8 @@ def decode(record: Any) -> dict[str, Any]:
     guarded = {name: value for name, value in record.items() if name != "crc32"}
     if record.get("crc32") != _checksum(json.dumps(guarded, separators=_SEPARATORS)):
         raise CheckpointCorruptError("its record is damaged (checksum differs)")
+    if version == 1:
+        guarded |= _states_of_schema_1(guarded)
     for name, kind in schema.REQUIRED.items():
         guarded[name] = _checked(name, kind, record.get(name))
     for name, kind in schema.OPTIONAL.items():
@@ -75,6 +77,16 @@ def decode(record: Any) -> dict[str, Any]:
             guarded[name] = _checked(name, kind, record[name])
     guarded.setdefault("history", {})
     return guarded
+
+
+def _states_of_schema_1(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the states as they are since schema 2, of a record in which two had a key each."""
+    states = dict(record.get("states") or {})
+    if isinstance(record.get("random"), dict):
+        states["random"] = {"version": 1} | record["random"]
+    if record.get("metric_state"):
+        states["metrics"] = {"version": 1, "values": record["metric_state"]}
+    return {"states": states}
 
 
 def _checked(name: str, kind: schema.Kind, value: Any) -> Any:
@@ -127,9 +139,11 @@ def dtype_of(text: str) -> "np.dtype[Any]":
 
 def missing_to_continue(fields: Mapping[str, Any]) -> str | None:
     """Return the name of a missing field that a resume needs, or `None`."""
-    for name in ("epochs", "history", "runs", "template", "random", "metric_state", "compiled"):
+    for name in ("epochs", "history", "runs", "template", "compiled", "states"):
         if fields.get(name) is None:
             return name
+    if "random" not in fields["states"]:
+        return "states.random"
     if not all(isinstance(run, str) for run in fields["runs"]) or not fields["runs"]:
         return "runs"
     return None if all(isinstance(epoch, int) for epoch in fields["epochs"]) else "epochs"

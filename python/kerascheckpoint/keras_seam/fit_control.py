@@ -28,13 +28,48 @@ def is_fitting(model: Any, frame: FrameType | None) -> bool:
 
 
 def callbacks_of_fit(model: Any) -> list[Any]:
-    """Return the callbacks of the running `fit`, in their order; none if they cannot be found.
+    """Return the callbacks that the user gave to the running `fit`, in their order.
 
-    `fit` keeps them in a local variable. Seen in Keras 3.3 to 3.15.
+    Without the history and the progress bar that Keras adds; none if they cannot be found. `fit`
+    keeps them in a local variable. Seen in Keras 3.3 to 3.15.
+    """
+    found = _callback_list(model)
+    own = [getattr(found, name, None) for name in ("_history", "_progbar")]
+    return [each for each in getattr(found, "callbacks", []) if each not in own]
+
+
+def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
+    """Let the running `fit` call a function once, before any callback hears of the first epoch.
+
+    By then every callback has heard that training begins, which resets some. If the list of
+    callbacks cannot be found, nothing happens.
+    """
+    callbacks = _callback_list(model)
+    if callbacks is None:
+        return
+    behind = callbacks.on_epoch_begin
+
+    def begin(*arguments: Any, **settings: Any) -> None:
+        vars(callbacks)["on_epoch_begin"] = behind
+        function()
+        callbacks.on_epoch_begin(*arguments, **settings)
+
+    callbacks.on_epoch_begin = begin
+
+
+def _callback_list(model: Any) -> Any:
+    frame = fit_frame(model)
+    return None if frame is None else frame.f_locals.get("callbacks")
+
+
+def data_of_fit(model: Any) -> Any:
+    """Return the adapter that Keras has put around the data of the running `fit`, if it is found.
+
+    `fit` keeps what iterates over it in a local variable. Seen in Keras 3.3 to 3.15.
     """
     frame = fit_frame(model)
-    found = frame.f_locals.get("callbacks") if frame is not None else None
-    return list(getattr(found, "callbacks", []))
+    iterator = None if frame is None else frame.f_locals.get("epoch_iterator")
+    return getattr(iterator, "data_adapter", None)
 
 
 def epochs_of_fit(model: Any) -> int | None:

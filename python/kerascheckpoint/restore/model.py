@@ -17,13 +17,13 @@ from ..keras_seam.store import KerasMustHandleError
 from ..notify import warn
 from ..snapshot import model_objects
 from ..snapshot.compiled import optimizer_name
-from ..state.base import Part
-from ..state.random import RandomState
+from ..state.base import stored_state
+from ..state.random import RandomNumbers
 from ..storage.places import storage_for
 from ..verify import warn_of_changes
 from . import assets, optimizers
 from .comparison import StoredState
-from .transaction import exchange
+from .transaction import Part, StatePart, load_all_or_nothing
 from .unbuilt import UnbuiltObjects
 from .variables import KerasLoader, ModelVariables
 
@@ -91,10 +91,10 @@ def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
         others = [*_assets(model, checkpoint, stack), *_random_numbers(model, checkpoint)]
         stored = StoredState.from_file(arrays, checkpoint, model)
         try:
-            exchange([ModelVariables(model, stored), *others])
+            load_all_or_nothing([ModelVariables(model, stored), *others])
         except KerasMustHandleError:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
-            exchange([KerasLoader(model, stored, directory), *others])
+            load_all_or_nothing([KerasLoader(model, stored, directory), *others])
 
 
 def _compare_optimizers(stored: str | None, own: str | None) -> None:
@@ -111,10 +111,11 @@ def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack)
 
 
 def _random_numbers(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
-    record = checkpoint.record or {}
-    if "random" in record:
-        with reporting(checkpoint.path):
-            yield RandomState(model, record["random"])
+    numbers = RandomNumbers(model)
+    with reporting(checkpoint.path):
+        state = stored_state(numbers, checkpoint.record or {})
+    if state is not None:
+        yield StatePart(numbers, state)
 
 
 def _warn_of_merged_kernels(model: Any) -> None:

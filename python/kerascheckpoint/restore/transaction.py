@@ -1,13 +1,41 @@
 """Put a file's state into a model part by part, and take all of it back if one part fails."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from ..errors import CheckpointMismatchError
 from ..keras_seam.store import KerasMustHandleError
-from ..state.base import Part
+from ..state.base import Stateful
 
 
-def exchange(parts: Sequence[Part]) -> None:
+class Part(Protocol):
+    """One part of what a file holds for a model."""
+
+    def load(self) -> None:
+        """Take the part from the file."""
+
+    def roll_back(self) -> list[str]:
+        """Put back what was there before; return what could not be put back."""
+
+
+class StatePart:
+    """One of the states of a record, as a part."""
+
+    def __init__(self, one: Stateful, state: Mapping[str, Any]) -> None:
+        self._one, self._state = one, state
+        self._before = one.capture()
+
+    def load(self) -> None:
+        """Take the state from the file."""
+        self._one.restore(self._state)
+
+    def roll_back(self) -> list[str]:
+        """Put back what was there before."""
+        self._one.restore(self._before)
+        return []
+
+
+def load_all_or_nothing(parts: Sequence[Part]) -> None:
     """Load all parts, or none.
 
     Raises:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from ..backends.arrays import to_numpy
 from ..keras_seam.serialization import not_importing_tensorflow
 
 
@@ -25,3 +26,27 @@ def optimizer_name(model: Any) -> str | None:
         names.append(type(optimizer).__name__)
         optimizer = getattr(optimizer, "inner_optimizer", None)
     return " of ".join(names) or None
+
+
+def learning_rate(model: Any) -> tuple[float | None, str | None]:
+    """Return the learning rate of a model's optimizer, or else its schedule as a text to compare.
+
+    Both are `None` for a model without an optimizer of Keras', or one that has trained already: its
+    rate may be what a callback made of it.
+    """
+    optimizer: Any = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    rate = getattr(optimizer, "_learning_rate", None)
+    if rate is None or int(to_numpy(optimizer.iterations)):
+        return None, None
+    if not hasattr(rate, "get_config"):
+        return float(to_numpy(rate)), None
+    arguments = ", ".join(f"{name}={value!r}" for name, value in rate.get_config().items())
+    return None, f"{type(rate).__name__}({arguments})"
+
+
+def loss_weights(model: Any) -> str | None:
+    """Return the weights that a model was compiled with, as a text; `None` for none."""
+    config = model.get_compile_config() if getattr(model, "compiled", False) else {}
+    weights = (config or {}).get("loss_weights")
+    return None if weights is None else json.dumps(weights, sort_keys=True, default=str)

@@ -1,130 +1,146 @@
 """The state of the other callbacks of a `fit`: what they have counted and seen so far."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from .packing import pack, unpack
-
-NAME = "callbacks"
-VERSION = 1
+from . import csv_log
+from .encoding import NotSavableError, decode, encode
 
 # Where Keras' own callbacks keep what they have seen. Seen in Keras 3.3 to 3.15.
+_SAVED = ("_batches_seen_since_last_saving", "_last_batch_seen", "_current_epoch")
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "BackupAndRestore": _SAVED,
     "EarlyStopping": ("wait", "stopped_epoch", "best", "best_epoch", "best_weights"),
+    "ModelCheckpoint": ("best", "epochs_since_last_save", *_SAVED),
     "ReduceLROnPlateau": ("wait", "best", "cooldown_counter"),
-    "ModelCheckpoint": (
-        *("best", "epochs_since_last_save", "_current_epoch"),
-        *("_batches_seen_since_last_saving", "_last_batch_seen"),
-    ),
+    "SwapEMAWeights": ("_ema_weights_in_model",),
 }
+_LOG = "CSVLogger"
 _PAIRS = (("state_dict", "load_state_dict"), ("get_state", "set_state"))
-_LARGEST = 1 << 20  # bytes of the largest state of one callback that a record holds
+_TRANSIENT = ("params", "_params", "_model")
 
 
-class TooLargeError(Exception):
-    """A callback's state is too large for a record."""
+@dataclasses.dataclass(frozen=True)
+class Captured:
+    """The states of callbacks, as JSON objects with arrays for `arrays.take_out`.
+
+    Attributes:
+        states: One for each callback that has one or is Keras' own: its class, its place in the
+            list, and its state.
+        refused: Of each callback whose own state cannot be stored, its class and why.
+    """
+
+    states: list[dict[str, Any]]
+    refused: dict[str, str]
 
 
-def capture(callbacks: Iterable[Any]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Return the states of callbacks as JSON objects, and the names of those too large to store.
+def capture(callbacks: Iterable[Any]) -> Captured:
+    """Return the states of callbacks.
 
     Args:
         callbacks: The callbacks of a `fit`, in their order.
     """
-    states, left_out = [], []
+    captured = Captured([], {})
     for place, callback in enumerate(callbacks):
-        values = _values_of(callback)
-        if not values:
+        if not has_state(callback) and keras_class(callback) is None:
             continue
         name = type(callback).__name__
         try:
-            encoded = {key: _encode(value) for key, value in values.items()}
-        except TooLargeError:
-            left_out.append(name)
-            encoded = {k: _encode(v) for k, v in values.items() if k != "best_weights"}
-        states.append({"class": name, "place": place, "state": encoded})
-    return states, left_out
+            state = _state_of(callback)
+        except NotSavableError as error:
+            captured.refused[name] = str(error)
+            continue
+        captured.states.append({"class": name, "place": place, "state": state})
+    return captured
 
 
-def restore(callbacks: Iterable[Any], states: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Put states back into the callbacks of the same classes, in their order.
+def pairs(
+    callbacks: Iterable[Any], states: Iterable[Mapping[str, Any]]
+) -> tuple[list[tuple[Any, Mapping[str, Any]]], list[str]]:
+    """Match states with the callbacks of the same classes, in their order.
 
     Returns:
-        The classes of those states that no callback took.
+        Each callback with its state, and the classes of those states that no callback takes.
     """
     waiting = list(callbacks)
-    missing = []
+    found, missing = [], []
     for state in states:
         callback = next((c for c in waiting if type(c).__name__ == state["class"]), None)
         if callback is None:
-            missing.append(str(state["class"]))
-            continue
-        waiting.remove(callback)
-        _put_back(callback, {key: _decode(value) for key, value in state["state"].items()})
-    return missing
+            missing += [str(state["class"])] if state["state"] else []
+        else:
+            waiting.remove(callback)
+            found.append((callback, state))
+    return found, missing
+
+
+def check(states: Iterable[Mapping[str, Any]]) -> None:
+    """Raise if these are not what `capture` returns."""
+    for state in states:
+        if not isinstance(state["class"], str) or not isinstance(state["place"], int):
+            raise TypeError("a callback has no class or no place")
+        for value in state["state"].values():
+            decode(value)
+
+
+def put_back(callback: Any, state: Mapping[str, Any], epoch: int) -> None:
+    """Put a state back into a callback.
+
+    Args:
+        callback: The callback.
+        state: One of those that `capture` returned.
+        epoch: Index of the first epoch whose end the callback is to hear of.
+    """
+    values = {key: decode(value) for key, value in state["state"].items()}
+    pair = _pair(callback)
+    if pair is not None:
+        if "value" in values:
+            getattr(callback, pair[1])(values["value"])
+    elif keras_class(callback) == _LOG:
+        csv_log.restore(callback, values, epoch)
+    else:
+        for key, value in values.items():
+            setattr(callback, key, value)
 
 
 def keras_class(callback: Any) -> str | None:
-    """Return the class of Keras whose state a callback has, if it is one that is known."""
-    names = [cls for cls in type(callback).__mro__ if cls.__module__.startswith("keras.")]
-    if any(cls.__module__.startswith("kerascheckpoint.") for cls in type(callback).__mro__):
+    """Return the class of Keras' own that a callback is of, `None` for one of somebody else's."""
+    classes = type(callback).__mro__
+    if any(cls.__module__.startswith("kerascheckpoint.") for cls in classes):
         return None
-    return next((cls.__name__ for cls in names if cls.__name__ in _ATTRIBUTES), None)
+    names = [cls.__name__ for cls in classes if cls.__module__.startswith("keras.")]
+    known = next((name for name in names if name in _ATTRIBUTES or name == _LOG), None)
+    is_stock = type(callback).__module__.startswith("keras.") and names[0] != "LambdaCallback"
+    return known or (names[0] if is_stock else None)
 
 
-def _values_of(callback: Any) -> dict[str, Any] | None:
-    """Return what a callback has to remember, `None` if it says nothing of that."""
-    for getter, setter in _PAIRS:
-        if callable(getattr(callback, getter, None)) and callable(getattr(callback, setter, None)):
-            value = getattr(callback, getter)()
-            return {"value": value} if value else {}
+def has_state(callback: Any) -> bool:
+    """Tell whether what a callback remembers is part of a checkpoint."""
     name = keras_class(callback)
-    if name is None:
-        return None
-    return {key: vars(callback)[key] for key in _ATTRIBUTES[name] if key in vars(callback)}
+    return _pair(callback) is not None or name in _ATTRIBUTES or name == _LOG
 
 
-def _put_back(callback: Any, values: Mapping[str, Any]) -> None:
-    for getter, setter in _PAIRS:
-        if callable(getattr(callback, getter, None)) and callable(getattr(callback, setter, None)):
-            getattr(callback, setter)(values["value"])
-            return
-    for key, value in values.items():
-        setattr(callback, key, value)
+def _pair(callback: Any) -> tuple[str, str] | None:
+    """Return the names of the methods by which a callback gives and takes its state."""
+    for pair in _PAIRS:
+        if all(callable(getattr(callback, name, None)) for name in pair):
+            return pair
+    return None
 
 
-def _encode(value: Any) -> Any:
-    """Return a value as JSON has it: numbers, texts, arrays, and lists and dicts of them."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return {"float": value.hex()}
-    if isinstance(value, list | tuple):
-        if sum(getattr(item, "nbytes", 0) for item in value) > _LARGEST:
-            raise TooLargeError
-        return [_encode(item) for item in value]
-    if isinstance(value, Mapping):
-        return {"dict": {str(key): _encode(item) for key, item in value.items()}}
-    array = np.asarray(value)
-    if array.nbytes > _LARGEST:
-        raise TooLargeError
-    return {"array": pack(array)}
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decode(item) for item in value]
-    if isinstance(value, dict):
-        if "float" in value:
-            return float.fromhex(value["float"])
-        if "array" in value:
-            array = unpack(value["array"])
-            return array[()] if array.shape == () else array
-        return {key: _decode(item) for key, item in value["dict"].items()}
-    return value
+def _state_of(callback: Any) -> dict[str, Any]:
+    pair = _pair(callback)
+    if pair is not None:
+        value = getattr(callback, pair[0])()
+        return {} if value is None else {"value": encode(value)}
+    name = keras_class(callback)
+    if name == _LOG:
+        return {key: encode(value) for key, value in csv_log.capture(callback).items()}
+    attributes = vars(callback)
+    kept = [key for key in _ATTRIBUTES.get(name or "", ()) if key in attributes]
+    return {key: encode(attributes[key], copy=False) for key in kept}  # Keras changes no array
 
 
 def changed_without_state(callback: Any, before: Mapping[str, Any]) -> list[str]:
@@ -134,7 +150,7 @@ def changed_without_state(callback: Any, before: Mapping[str, Any]) -> list[str]
         callback: A callback of the user's.
         before: What `plain_attributes` returned when training began.
     """
-    if _values_of(callback) is not None:
+    if has_state(callback):
         return []
     now = plain_attributes(callback)
     return sorted(name for name in now if name not in before or before[name] != now[name])
@@ -147,7 +163,7 @@ def plain_attributes(callback: Any) -> dict[str, Any]:
     own = getattr(callback, "_own_attributes", ())  # a subclass of ours changes those of our class
     plain = {}
     for name, value in vars(callback).items():
-        if name in ("params", "_params", "_model") or name in own:
+        if name in _TRANSIENT or name in own:
             continue
         with contextlib.suppress(Exception):  # whatever an object of the user's raises
             if isinstance(value, bool | int | float | str | list | dict | tuple):

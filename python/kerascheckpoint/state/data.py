@@ -1,45 +1,38 @@
-"""The order of the data: what decided it when an epoch began.
+"""The order of the data of an unfinished epoch.
 
 In Keras up to 3.15 `fit` shuffles arrays by random numbers: NumPy's on JAX, PyTorch's own on
 PyTorch, and on TensorFlow those of the operation's seed, which follows from the global seed.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from ..backends import tensorflow_seed
-from ..keras_seam.fit_control import rebuild_dataset
-from ..keras_seam.private import BACKEND
-from . import random as random_state
-
-NAME = "data"
-VERSION = 1
+from .random import capture_process, check_process, restore_process
 
 
-def capture_epoch() -> dict[str, Any]:
-    """Return the random numbers that decide the order of the epoch that begins now."""
-    return random_state.capture_process()
+class DataOrder:
+    """The random numbers from which the order of an epoch follows: the record's "data"."""
 
+    name = "data"
+    version = 1
 
-def capture(epoch: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the state as a JSON object.
+    def __init__(self) -> None:
+        self._epoch: dict[str, Any] | None = None
 
-    Args:
-        epoch: What `capture_epoch` returned, in the middle of an epoch; else `None`.
-    """
-    seed = tensorflow_seed.get() if BACKEND == "tensorflow" else None
-    return {"version": VERSION, "epoch": epoch, "seed": seed}
+    def begin_epoch(self) -> None:
+        """Keep the random numbers that decide the order of the epoch that begins now."""
+        self._epoch = capture_process()
 
+    def capture(self) -> dict[str, Any]:
+        """Return what the last `begin_epoch` kept."""
+        return {"epoch": self._epoch}
 
-def restore(state: dict[str, Any]) -> None:
-    """Put the random numbers back as they were when the unfinished epoch began."""
-    if state["epoch"] is not None:
-        random_state.restore_process(state["epoch"])
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Raise if these are no random numbers."""
+        if state["epoch"] is not None:
+            check_process(state["epoch"])
 
-
-def restore_seed(model: Any, state: dict[str, Any]) -> None:
-    """Give the running `fit` of `model` the order of the run before; for TensorFlow alone."""
-    seed = state.get("seed")
-    if BACKEND == "tensorflow" and isinstance(seed, int):
-        if seed != tensorflow_seed.get():
-            tensorflow_seed.set(seed)
-        rebuild_dataset(model)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put the random numbers back as they were when the unfinished epoch began."""
+        if state["epoch"] is not None:
+            restore_process(state["epoch"])

@@ -4,12 +4,13 @@ Python's, NumPy's, Keras' global one and each layer's own, the backends', the ho
 """
 
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ..backends.arrays import to_numpy
-from ..errors import CheckpointCorruptError, CheckpointMismatchError
+from ..errors import CheckpointMismatchError
 from ..keras_seam.random_seed import global_seed_state, make_global_seed_state
 from . import host, tensorflow_random, torch_random
 from .packing import pack, unpack
@@ -17,14 +18,51 @@ from .packing import pack, unpack
 _KERAS_SEED = (2,)  # shape of the state of a seed generator
 
 
-def capture(model: Any) -> dict[str, Any]:
-    """Return the random state as a JSON object."""
-    layers = [pack(to_numpy(variable)) for variable in seed_variables(model)]
-    return capture_process() | {"layers": layers}
+class RandomNumbers:
+    """The random numbers of the process and of a model's own generators: the record's "random"."""
+
+    name = "random"
+    version = 1
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def capture(self) -> dict[str, Any]:
+        """Return the random state as a JSON object."""
+        layers = [pack(to_numpy(variable)) for variable in seed_variables(self._model)]
+        return capture_process() | {"layers": layers}
+
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Try what `restore` would do, without a change to any generator.
+
+        Raises:
+            CheckpointMismatchError: If the state does not fit the model's seed generators.
+        """
+        check_process(state)
+        stored = [unpack(packed) for packed in state["layers"]]
+        variables = seed_variables(self._model)
+        if len(variables) != len(stored):
+            raise CheckpointMismatchError(
+                f"the file holds the state of {len(stored)} seed generators, the model has "
+                f"{len(variables)}"
+            )
+        for variable, array in zip(variables, stored, strict=True):
+            if array.shape != tuple(variable.shape) or array.dtype.kind not in "iu":
+                raise CheckpointMismatchError(
+                    f"the state of the seed generator {variable.path!r} is {array.dtype.name} of "
+                    f"shape {array.shape} in the file and {variable.dtype} of shape "
+                    f"{tuple(variable.shape)} in the model"
+                )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put the random state back."""
+        for variable, stored in zip(seed_variables(self._model), state["layers"], strict=True):
+            variable.assign(unpack(stored))
+        restore_process(state)
 
 
 def capture_process() -> dict[str, Any]:
-    """Return the random state that is not the model's: of Python, NumPy, Keras and PyTorch."""
+    """Return the random state that is not the model's: of Python, NumPy, Keras, the backends, R."""
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=False)
     state = {
@@ -38,35 +76,7 @@ def capture_process() -> dict[str, Any]:
     return state | torch_random.capture() | tensorflow_random.capture() | {"host": host.capture()}
 
 
-def check(model: Any, state: Any) -> None:
-    """Try what `restore` would do, without a change to any generator.
-
-    Raises:
-        CheckpointCorruptError: If `state` is not what `capture` returns.
-        CheckpointMismatchError: If it does not fit the seed generators of `model`.
-    """
-    try:
-        _try_process(state)
-        stored = [unpack(packed) for packed in state["layers"]]
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise CheckpointCorruptError(f"its random state is not usable ({what})") from error
-    variables = seed_variables(model)
-    if len(variables) != len(stored):
-        raise CheckpointMismatchError(
-            f"the file holds the state of {len(stored)} seed generators, the model has "
-            f"{len(variables)}"
-        )
-    for variable, array in zip(variables, stored, strict=True):
-        if array.shape != tuple(variable.shape) or array.dtype.kind not in "iu":
-            raise CheckpointMismatchError(
-                f"the state of the seed generator {variable.path!r} is {array.dtype.name} of shape "
-                f"{array.shape} in the file and {variable.dtype} of shape {tuple(variable.shape)} "
-                "in the model"
-            )
-
-
-def _try_process(state: dict[str, Any]) -> None:
+def check_process(state: Mapping[str, Any]) -> None:
     """Raise whatever is wrong with the state that is not the model's."""
     python = _python_state(state)
     random.Random().setstate(python)
@@ -87,14 +97,7 @@ def _try_process(state: dict[str, Any]) -> None:
     host.check(state.get("host"))
 
 
-def restore(model: Any, state: dict[str, Any]) -> None:
-    """Put the random state back."""
-    for variable, stored in zip(seed_variables(model), state["layers"], strict=True):
-        variable.assign(unpack(stored))
-    restore_process(state)
-
-
-def restore_process(state: dict[str, Any]) -> None:
+def restore_process(state: Mapping[str, Any]) -> None:
     """Put the random state back that is not the model's, as `capture` lists it."""
     random.setstate(_python_state(state))
     np.random.set_state(_unpacked(state["numpy"]))
@@ -114,7 +117,7 @@ def seed_variables(model: Any) -> list[Any]:
     return [variable for variable in model.variables if id(variable) not in others]
 
 
-def _python_state(state: dict[str, Any]) -> tuple[int, tuple[int, ...], float | None]:
+def _python_state(state: Mapping[str, Any]) -> tuple[int, tuple[int, ...], float | None]:
     version, words, gauss = state["python"]
     return version, tuple(int(word) for word in unpack(words)), gauss
 
@@ -133,21 +136,3 @@ def _unpacked(state: dict[str, Any]) -> dict[str, Any]:
         for key, value in state["state"].items()
     }
     return state | {"state": inner}
-
-
-class RandomState:
-    """The random state of the model and of the process."""
-
-    def __init__(self, model: Any, state: dict[str, Any]) -> None:
-        check(model, state)
-        self._model, self._state = model, state
-        self._before = capture(model)
-
-    def load(self) -> None:
-        """Take the state from the file."""
-        restore(self._model, self._state)
-
-    def roll_back(self) -> list[str]:
-        """Put back what was there before."""
-        restore(self._model, self._before)
-        return []

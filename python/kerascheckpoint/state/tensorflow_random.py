@@ -5,6 +5,7 @@ where its modules differ, nothing is captured.
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def capture() -> dict[str, Any]:
     return state
 
 
-def check(state: dict[str, Any]) -> None:
+def check(state: Mapping[str, Any]) -> None:
     """Raise whatever is wrong with a state, without a change to any generator."""
     if "tensorflow_generator" in state:
         generator = state["tensorflow_generator"]
@@ -48,7 +49,7 @@ def check(state: dict[str, Any]) -> None:
         random.Random().setstate(_python_state(state["tensorflow_operations"]["state"]))
 
 
-def restore(state: dict[str, Any]) -> None:
+def restore(state: Mapping[str, Any]) -> None:
     """Put the states back, as far as TensorFlow is in use."""
     if "tensorflow_generator" in state and "tensorflow" in sys.modules:
         _restore_generator(**state["tensorflow_generator"])

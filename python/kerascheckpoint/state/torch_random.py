@@ -4,7 +4,7 @@ They matter with every backend of Keras: a PyTorch `DataLoader` draws its order 
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .packing import pack, unpack
@@ -24,7 +24,7 @@ def capture() -> dict[str, Any]:
     return state
 
 
-def check(state: dict[str, Any]) -> None:
+def check(state: Mapping[str, Any]) -> None:
     """Raise whatever is wrong with a state, without a change to any generator."""
     torch: Any = sys.modules.get("torch")
     for packed in _stored_states(state):
@@ -39,7 +39,7 @@ def check(state: dict[str, Any]) -> None:
         torch.Generator(device=device).set_state(stored)
 
 
-def restore(state: dict[str, Any]) -> None:
+def restore(state: Mapping[str, Any]) -> None:
     """Put the states back: those of the processor and of the GPUs that this machine has."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
@@ -52,12 +52,12 @@ def restore(state: dict[str, Any]) -> None:
         torch.mps.set_rng_state(torch.from_numpy(unpack(state["torch_mps"])))
 
 
-def _stored_states(state: dict[str, Any]) -> list[Any]:
+def _stored_states(state: Mapping[str, Any]) -> list[Any]:
     names = [name for name in ("torch", "torch_mps") if name in state]
     return [*(state[name] for name in names), *state.get("torch_cuda", [])]
 
 
-def _gpu_states(torch: Any, state: dict[str, Any]) -> Iterable[tuple[str, Any]]:
+def _gpu_states(torch: Any, state: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Yield the name and the stored state of each GPU that there was and is."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index, packed in enumerate(state.get("torch_cuda", [])[:count]):

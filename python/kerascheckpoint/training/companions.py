@@ -1,5 +1,6 @@
 """The other callbacks of a `fit`, before and after a resume."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,24 +8,32 @@ from ..keras_seam.fit_control import callbacks_of_fit
 from ..notify import Once
 from ..state import callbacks as callback_states
 
-# If they come after ours in the list, a resume repeats their `on_epoch_end`, because the checkpoint
-# was written before they ran.
-_REPEATED = ("EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint")
+_WEIGHTS_BACK = "BackupAndRestore"
 
 
 class Companions:
-    """The other callbacks of one `fit`.
+    """The other callbacks of one `fit`, with their states: the record's "callbacks".
+
+    A checkpoint at an epoch's end is written before the callbacks behind ours have heard of that
+    end. A resume goes on from that instant, so they hear of it then.
 
     Args:
         callback: Our callback.
         model: The model in training.
     """
 
+    name = "callbacks"
+    version = 1
+
     def __init__(self, callback: Any = None, model: Any = None) -> None:
+        self._model = model
         self._all = callbacks_of_fit(model) if model is not None else []
         here = [place for place, other in enumerate(self._all) if other is callback]
         self._place = here[0] if here else len(self._all)
         self._before = {id(c): callback_states.plain_attributes(c) for c in self._all}
+        self._refused: dict[str, str] = {}  # why a class gave no state that can be stored
+        self._missing: list[str] = []  # classes of states that no callback took
+        self.first_epoch = 0  # index of the first epoch whose end they are to hear of
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Companions":
         return Companions()
@@ -39,30 +48,34 @@ class Companions:
             (c.filepath, f"<Keras' own ModelCheckpoint filepath={c.filepath!r}>") for c in found
         ]
 
-    def capture(self, model: Any, once: Once, *, resume: bool) -> dict[str, Any]:
-        """Return their states as a JSON object; warn once of each that cannot be saved.
-
-        Args:
-            model: The model in training.
-            once: Gives each warning once.
-            resume: Whether the callback has `resume=True`; else nobody needs the warnings.
-        """
-        states, too_large = callback_states.capture(self._all)
-        if resume:
-            self._warn(once, too_large)
+    def capture(self) -> dict[str, Any]:
+        """Return their states as a JSON object with arrays."""
+        captured = callback_states.capture(self._all)
+        self._refused = captured.refused
         return {
-            "version": callback_states.VERSION,
-            "states": states,
+            "states": captured.states,
             "place": self._place,
-            "stopped": bool(getattr(model, "stop_training", False)),
+            "stopped": bool(getattr(self._model, "stop_training", False)),
         }
 
-    def _warn(self, once: Once, too_large: list[str]) -> None:
-        for name in too_large:
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Raise if these are no states of callbacks."""
+        if not isinstance(state["place"], int) or not isinstance(state["stopped"], bool):
+            raise TypeError("the place of the checkpoint callback is not known")
+        callback_states.check(state["states"])
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put their states back; leave out those of callbacks that this `fit` has not."""
+        pairs, self._missing = callback_states.pairs(self._all, state["states"])
+        for other, one in pairs:
+            callback_states.put_back(other, one, self.first_epoch)
+
+    def warn_of_lost_states(self, once: Once) -> None:
+        """Warn once of each state that cannot be saved."""
+        for name, why in self._refused.items():
             once.warn(
-                f"large {name}",
-                f"the best weights that {name} keeps are too large for a checkpoint's record: "
-                "after a resume it only has those of later epochs",
+                f"refused {name}",
+                f"the state of the callback {name} is not saved: a value of type {why}",
             )
         for other in self._all:
             changed = callback_states.changed_without_state(other, self._before[id(other)])
@@ -75,6 +88,24 @@ class Companions:
                     "and load_state_dict(state), so that a resumed run can restore them",
                 )
 
+    def warn_of_missing(self, once: Once) -> None:
+        """Warn of each state that no callback took."""
+        for name in self._missing:
+            once.warn(
+                f"gone {name}",
+                f"the resumed run had a callback {name} with a state, and this one has none: its "
+                "state is left out",
+            )
+
+    def let_no_backup_in(self) -> None:
+        """Keep Keras' `BackupAndRestore` behind ours from putting its own backup into the model.
+
+        It would do so when it hears that training begins, once.
+        """
+        for other in self._all[self._place + 1 :]:
+            if callback_states.keras_class(other) == _WEIGHTS_BACK:
+                other._load_model = functools.partial(vars(other).pop, "_load_model", None)
+
     def has_ended(self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any]) -> bool:
         """Tell whether a callback had ended the run or was about to when the file was written.
 
@@ -85,47 +116,70 @@ class Companions:
         """
         if state["stopped"]:
             return True
-        behind = self._behind(state, ("EarlyStopping",))
-        if not behind:
-            return False
-        callback_states.restore(self._all, state["states"])
-        for other in behind:
+        # Of all callbacks of Keras' that may end a run, only this one does so at an epoch's end.
+        behind = [
+            (other, one)
+            for other, one in self._behind(state)
+            if callback_states.keras_class(other) == "EarlyStopping"
+        ]
+        for other, one in behind:
+            callback_states.put_back(other, one, epoch)
             other.on_epoch_end(epoch, dict(logs))
-        return any(bool(other.model.stop_training) for other in behind)
+        return any(bool(other.model.stop_training) for other, _ in behind)
 
-    def restore(
-        self, state: Mapping[str, Any], once: Once, epoch: int | None, logs: Mapping[str, Any]
+    def repeat_epoch_end(
+        self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any], once: Once
     ) -> dict[str, Any]:
-        """Restore their states, and repeat the epoch's end for those after ours.
+        """Let the callbacks behind ours hear of the end of the last epoch.
+
+        Those of the user's without a state do not: what they remember of that epoch is lost.
 
         Args:
             state: What `capture` returned.
-            once: Gives each warning once.
-            epoch: Index of the epoch that the file ends with, `None` in the middle of one.
+            epoch: Index of the epoch that the file ends with.
             logs: The metrics of that epoch.
+            once: Says each warning once.
 
         Returns:
             The metrics of that epoch, including any that those callbacks added.
         """
         logs = dict(logs)
-        for name in callback_states.restore(self._all, state["states"]):
+        behind = [other for other, _ in self._behind(state)]
+        for other in behind:
+            other.on_epoch_end(epoch, logs)
+        if behind and getattr(self._model, "stop_training", False):
+            names = ", ".join(type(other).__name__ for other in behind)
             once.warn(
-                f"gone {name}",
-                f"the resumed run had a callback {name} with a state, and this one has none: its "
-                "state is left out",
+                "stopped behind",
+                f"a callback behind ModelCheckpoint ({names}) had ended the run, and a batch more "
+                "is trained: put it before ModelCheckpoint in the list of callbacks",
             )
-        if epoch is not None:
-            for other in self._behind(state, _REPEATED):
-                other.on_epoch_end(epoch, logs)
+        for other in self._all[self._place + 1 :]:
+            if _does_something_at_epoch_end(other) and other not in behind:
+                name = type(other).__name__
+                once.warn(
+                    f"behind {name}",
+                    f"what the callback {name} did at the end of epoch {epoch + 1} is not in the "
+                    "file, as it comes after ModelCheckpoint in the list of callbacks: if that "
+                    "changes the training, put it before ModelCheckpoint",
+                )
         return logs
 
-    def _behind(self, state: Mapping[str, Any], classes: tuple[str, ...]) -> list[Any]:
-        """Return the callbacks of `classes` that had not run yet when the file was written."""
-        waiting = [s["class"] for s in state["states"] if s["place"] > state["place"]]
-        found = []
-        for other in reversed(self._all):
-            name = type(other).__name__
-            if callback_states.keras_class(other) in classes and name in waiting:
-                waiting.remove(name)
-                found.append(other)
-        return found[::-1]
+    def _behind(self, state: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
+        """Return the callbacks that had not run yet when the file was written, with their states.
+
+        They are those that stood behind ours then.
+        """
+        pairs, _ = callback_states.pairs(self._all, state["states"])
+        behind = [(other, one) for other, one in pairs if one["place"] > state["place"]]
+        return sorted(behind, key=lambda pair: int(pair[1]["place"]))
+
+
+def _does_something_at_epoch_end(callback: Any) -> bool:
+    """Tell whether a callback of the user's, without a state, hears of the ends of epochs."""
+    if callback_states.has_state(callback) or callback_states.keras_class(callback):
+        return False
+    if any(cls.__module__.startswith("kerascheckpoint.") for cls in type(callback).__mro__):
+        return False
+    own = getattr(callback.on_epoch_end, "__func__", callback.on_epoch_end)
+    return getattr(own, "__module__", "").split(".")[0] != "keras"

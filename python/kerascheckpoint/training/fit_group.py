@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..notify import warn
 
 if TYPE_CHECKING:
-    from .resume import ResumePoint
+    from .resume_point import ResumePoint
     from .run import Run
 
 _lock = threading.Lock()  # several threads may each train a model

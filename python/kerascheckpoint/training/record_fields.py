@@ -9,12 +9,11 @@ import keras
 from ..checkpoint_info import Reason
 from ..keras_seam.private import BACKEND
 from ..keras_seam.serialization import build_config
-from ..notify import Once
 from ..policies.monitor import scalar_logs
 from ..snapshot.compiled import compiled, optimizer_name
-from ..state import callbacks, data
-from ..state import random as random_state
-from ..state.metrics import metric_state
+from ..state.base import capture
+from ..state.metrics import EpochMetrics
+from ..state.random import RandomNumbers
 from .run import Run
 
 
@@ -26,9 +25,10 @@ def fields(
     reason: Reason,
     epoch_done: bool,
     template: str,
-    once: Once,
 ) -> dict[str, Any]:
     """Return the fields of the record of a save, except those of the monitored metric.
+
+    Their states hold arrays, which `state.arrays.take_out` makes JSON of.
 
     Args:
         model: The model in training.
@@ -37,13 +37,8 @@ def fields(
         reason: What made the callback save.
         epoch_done: Whether the save is at the end of an epoch.
         template: The template of the file name, relative to its directory.
-        once: Gives each warning once.
     """
     progress = run.progress
-    states = {
-        callbacks.NAME: run.companions.capture(model, once, resume=run.settings.resume),
-        data.NAME: data.capture(None if epoch_done else run.order),
-    }
     return {
         "epoch": progress.epoch,
         "batch": progress.batch,
@@ -59,17 +54,21 @@ def fields(
         "history": {name: list(values) for name, values in run.history.items()},
         "runs": list(run.lineage),
         "template": template,
-        "random": random_state.capture(model),
-        "metric_state": [] if epoch_done else metric_state(model),
         "compiled": compiled(model),
         "optimizer": optimizer_name(model),
         "build_config": build_config(model),
         "budget": run.policy.report(),
-        "states": states,
-        **run.held,
+        "states": _states(model, run, epoch_done=epoch_done),
     }
 
 
 def hold(model: Any) -> dict[str, Any]:
-    """Return the fields that a validation changes, for a save in the middle of it."""
-    return {"random": random_state.capture(model), "metric_state": metric_state(model)}
+    """Return the states that a validation changes, for a save in the middle of it."""
+    return capture([RandomNumbers(model), EpochMetrics(model)])
+
+
+def _states(model: Any, run: Run, *, epoch_done: bool) -> dict[str, Any]:
+    states = capture([RandomNumbers(model), run.companions, run.script])
+    if not epoch_done:
+        states |= capture([EpochMetrics(model), run.order])
+    return states | run.held

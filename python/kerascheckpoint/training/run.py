@@ -9,12 +9,13 @@ from typing import Any
 from ..policies.best_value import BestTracker
 from ..policies.frequency import SavePolicy
 from ..policies.monitor import as_float, scalar_logs
-from ..state import data
+from ..state.data import DataOrder
 from .companions import Companions
 from .fit_group import FitGroup
 from .progress import Progress
 from .role import Role
 from .run_files import RunFiles
+from .script_settings import ScriptSettings
 from .settings import Settings
 
 
@@ -29,7 +30,8 @@ class Run:
         files: The durable files of this run and of the runs that it continues.
         group: State shared with the other checkpoint callbacks of the `fit`.
         companions: All callbacks of the `fit`.
-        order: State that determines the order of the epoch's data; `None` if no save needs it.
+        script: What the script has set.
+        order: What decides the order of the epoch's data.
         progress: Epochs and batches.
         epochs: Indices of the epochs in `history`.
         history: The value of each metric in each epoch, as in `History.history`.
@@ -40,7 +42,7 @@ class Run:
         is_checked: Whether the target was checked.
         is_interrupted: Whether a signal ended the run.
         known_role: What `role` gave for a model that is built, so that it stays as it is.
-        held: Fields of the record from before a validation that is running.
+        held: States from before a validation that is running.
     """
 
     settings: Settings
@@ -49,7 +51,8 @@ class Run:
     files: RunFiles
     group: FitGroup = dataclasses.field(default_factory=FitGroup)
     companions: Companions = dataclasses.field(default_factory=Companions)
-    order: dict[str, Any] | None = None
+    script: ScriptSettings = dataclasses.field(default_factory=ScriptSettings)
+    order: DataOrder = dataclasses.field(default_factory=DataOrder)
     progress: Progress = dataclasses.field(default_factory=Progress)
     epochs: list[int] = dataclasses.field(default_factory=list)
     history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
@@ -139,7 +142,9 @@ class Run:
             }
         self.progress.begin_epoch(epoch)
         self.progress.batch = self.skipped_until  # Keras does not announce skipped batches
-        self.order = data.capture_epoch() if self.needs_batches and self.in_fit else None
+        self.order = DataOrder()
+        if self.needs_batches and self.in_fit:
+            self.order.begin_epoch()
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Note that an epoch is complete, with these logs."""

@@ -22,6 +22,7 @@ from ..policies.monitor import MonitoredValue
 from ..policies.planned_save import Participant, PlannedSave
 from ..policies.save_decision import Decision
 from ..saving import Saver
+from ..state.arrays import Arrays, take_out
 from . import preflight, record_fields
 from .direction import settle_direction
 from .messages import Messages
@@ -148,8 +149,9 @@ class SaveStep:
             reason=occasion.reason,
             epoch_done=occasion.epoch_done,
             template=settings.template.name,
-            once=self._once,
         )
+        arrays: Arrays = {}
+        fields["states"] = take_out(fields["states"], arrays)
         role = run.role(occasion.model)
         if role.gathers and role.is_first:
             self._once.warn(
@@ -158,11 +160,14 @@ class SaveStep:
                 f"together array by array, and training waits until {path!r} is written. End "
                 "filepath in `.orbax` to let every process write its own part",
             )
+        if settings.resume:  # else nobody needs these states
+            run.companions.warn_of_lost_states(self._once)
         plan = PlannedSave(path, decision.value, decision.is_best, fields["saved_at"])
         fields |= save_decision.fields(plan, run.best, settings.monitor)
         self._announce(occasion, plan)
         try:
-            self._carry_out(PendingSave(plan, self._participants(occasion)), occasion, fields)
+            pending = PendingSave(plan, self._participants(occasion))
+            self._carry_out(pending, occasion, fields, arrays)
         finally:
             run.policy.stalled(began, time.monotonic())
 
@@ -199,7 +204,11 @@ class SaveStep:
         self._messages.measured(run.policy.report())
 
     def _carry_out(
-        self, pending: PendingSave, occasion: Occasion, fields: Mapping[str, Any]
+        self,
+        pending: PendingSave,
+        occasion: Occasion,
+        fields: Mapping[str, Any],
+        arrays: Arrays,
     ) -> None:
         shown, role = self._shown_epoch(occasion), self._run.role(occasion.model)
 
@@ -210,7 +219,8 @@ class SaveStep:
             if not self._run.is_checked:  # a custom loop need not call on_train_begin
                 self.check_target(occasion.model)
             together = role.processes if role.is_joint else None
-            self._saver.save(occasion.model, pending.plan.path, fields, report, together)
+            path = pending.plan.path
+            self._saver.save(occasion.model, path, fields, report, together, arrays)
         except BaseException as error:
             if not pending.is_open:
                 raise

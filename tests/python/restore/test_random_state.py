@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import CheckpointCorruptError
-from kerascheckpoint.state import random as random_state
 from kerascheckpoint.state.packing import pack
+from kerascheckpoint.state.random import RandomNumbers
 from support.restoring import SUFFIXES, assert_refused, saved_now
 from support.training import noisy_model, train
 
 PYTHON = [3, ["uint64", [625], "AAAA"], None]
 UNUSABLE = {
-    "none at all": lambda state: None,
     "empty": lambda state: {},
     "no bytes of Python's": lambda state: state | {"python": PYTHON},
     "a text in Python's": lambda state: state | {"python": [*state["python"][:2], "soon"]},
@@ -30,20 +29,21 @@ UNUSABLE = {
 @pytest.mark.parametrize("way", UNUSABLE)
 def test_an_unusable_random_state_is_found_before_anything_is_loaded(tmp_path, suffix, way):
     model = noisy_model()
-    state = UNUSABLE[way](random_state.capture(model))
-    path = saved_now(model, tmp_path / f"m{suffix}", random=state)
+    state = UNUSABLE[way](RandomNumbers(model).capture())
+    states = {"random": {"version": 1} | state}
+    path = saved_now(model, tmp_path / f"m{suffix}", states=states)
     other = noisy_model()
     train(other)
     expected = random.getstate()
-    assert_refused(other, path, "its random state is not usable", CheckpointCorruptError)
+    assert_refused(other, path, "its state 'random' is not usable", CheckpointCorruptError)
     assert random.getstate() == expected
 
 
 @pytest.mark.parametrize("array", [np.zeros(9, np.uint32), np.zeros(2, np.float32)])
 def test_a_seed_of_another_form_is_a_difference(tmp_path, array):
     model = noisy_model()
-    state = random_state.capture(model) | {"layers": [pack(array)]}
-    path = saved_now(model, tmp_path / "m.keras", random=state)
+    state = RandomNumbers(model).capture() | {"layers": [pack(array)]}
+    path = saved_now(model, tmp_path / "m.keras", states={"random": {"version": 1} | state})
     other = noisy_model()
     train(other)
     assert_refused(other, path, "the state of the seed generator .* in the file and")

@@ -10,6 +10,7 @@ import pytest
 from kerascheckpoint import CheckpointCorruptError, ModelCheckpoint, restore_checkpoint
 from kerascheckpoint.state import host
 from kerascheckpoint.state import random as random_state
+from kerascheckpoint.state.base import stored_state
 from kerascheckpoint.state.packing import pack
 from support.training import noisy_model, train
 
@@ -90,14 +91,18 @@ def test_without_a_seed_and_a_generator_nothing_of_tensorflow_is_made(tmp_path):
     model = noisy_model()
     tf.random.set_seed(None)
     tf.random.set_global_generator(None)
-    assert not [name for name in random_state.capture(model) if name.startswith("tensorflow")]
+    assert not [
+        name
+        for name in random_state.RandomNumbers(model).capture()
+        if name.startswith("tensorflow")
+    ]
 
 
 @on_torch
 def test_pytorchs_numbers_go_on():
     import torch
 
-    state = random_state.capture(noisy_model())
+    state = random_state.RandomNumbers(noisy_model()).capture()
     expected = torch.rand(3)
     torch.manual_seed(1)
     random_state.restore_process(state)
@@ -121,6 +126,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_an_unusable_state_is_found_by_the_check(name):
     model = noisy_model()
-    state = random_state.capture(model) | UNUSABLE[name]
-    with pytest.raises(CheckpointCorruptError, match="its random state is not usable"):
-        random_state.check(model, state)
+    numbers = random_state.RandomNumbers(model)
+    state = {"version": 1} | numbers.capture() | UNUSABLE[name]
+    with pytest.raises(CheckpointCorruptError, match="its state 'random' is not usable"):
+        stored_state(numbers, {"states": {"random": state}})

@@ -97,9 +97,16 @@ def assert_files_are_equal(run, whole):
     for info, reference in zip(found, expected, strict=True):
         assert info.metrics == reference.metrics
         assert_same(small_files.read(info.path), small_files.read(reference.path))
-        keys = ("history", "epochs", "metric_state", "random")
-        one, other = (reading.read_record(i.path) for i in (info, reference))
-        assert [one[key] for key in keys] == [other[key] for key in keys]
+        one, other = (continued_from(i.path) for i in (info, reference))
+        assert one == other
+
+
+def continued_from(path):
+    """Return what a record holds to go on from, without where callbacks stand in the list."""
+    found = reading.read_record(path)
+    states = found["states"]
+    states["callbacks"] = [s | {"place": None} for s in states["callbacks"]["states"]]
+    return found["history"], found["epochs"], states
 
 
 @pytest.mark.slow

@@ -1,19 +1,43 @@
 """Copy a file that Keras wrote and add our record to it."""
 
 import contextlib
+import os
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import h5py
+import numpy as np
 
 from ...file_kind import MODEL_SUFFIX, WEIGHTS_SUFFIX
 from .. import record
 from . import zip_member
 from .file_slice import CHUNK, FileSlice
 from .hdf5_structure import examine
-from .writer import METADATA, array_checksum_entry, array_specs
+from .writer import METADATA, WEIGHTS, array_checksum_entry, array_specs
+
+
+def add_arrays(path: str, arrays: "Mapping[str, np.ndarray[Any, Any]]") -> None:
+    """Add arrays to the weights in the file at `path`; a legacy `.h5` model takes none."""
+    if not arrays:
+        return
+    if path.endswith(WEIGHTS_SUFFIX):
+        with h5py.File(path, "r+") as h5_file:
+            for name, array in arrays.items():
+                h5_file.create_dataset(name, data=array)
+    elif path.endswith(MODEL_SUFFIX):
+        with tempfile.TemporaryDirectory() as directory:
+            copy, weights = (os.path.join(directory, name) for name in ("copy", WEIGHTS))
+            with zipfile.ZipFile(path) as source, zipfile.ZipFile(copy, "w") as target:
+                source.extract(WEIGHTS, directory)
+                add_arrays(weights, arrays)
+                target.write(weights, WEIGHTS)
+                for member in source.infolist():
+                    if member.filename != WEIGHTS:
+                        _copy_member(source, target, member)
+            shutil.copyfile(copy, path)
 
 
 def add_record(fd: int, path: str, fields: Mapping[str, Any]) -> None:
@@ -60,5 +84,9 @@ def _copy_zip(path: str, target: Any, text: str) -> None:
             if member.filename == METADATA:
                 copy.writestr(METADATA, record.embed(zip_member.read_metadata(source), text))
                 continue
-            with source.open(member) as content, copy.open(member, "w") as place:
-                shutil.copyfileobj(content, place, CHUNK)
+            _copy_member(source, copy, member)
+
+
+def _copy_member(source: zipfile.ZipFile, target: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    with source.open(member) as content, target.open(member, "w") as place:
+        shutil.copyfileobj(content, place, CHUNK)

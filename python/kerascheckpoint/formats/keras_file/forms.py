@@ -89,5 +89,6 @@ class RecordAdder:
                 content.write(sibling)
             except RuntimeError as error:  # h5py reports a full disk without an error number
                 raise write_error(target.path, OSError(str(error))) from error
+            add_record.add_arrays(sibling, content.arrays)
             add_record.add_record(staged.fd, sibling, fields)
             os.unlink(sibling)

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ...errors import CheckpointCorruptError
-from ...model_state import ArraySpec, ObjectGroup
+from ...model_state import STATE, ArraySpec, ObjectGroup
 from .. import record
 from ..base import ForeignFileError
 
@@ -92,7 +92,8 @@ def _check_form(h5_file: h5py.File, *, legacy: bool) -> None:
         ):
             raise ForeignFileError("it does not hold a Keras model")
         return
-    first = next(_datasets(h5_file), None)
+    own = (found for found in _datasets(h5_file) if not found[0].startswith(STATE))
+    first = next(own, None)
     if first is None and "vars" not in h5_file and "layers" not in h5_file:
         raise CheckpointCorruptError("it does not hold weights of a Keras model")
     if first is not None and "vars" not in first[0].split("/")[:-1]:

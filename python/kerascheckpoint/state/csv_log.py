@@ -1,0 +1,38 @@
+"""The state of Keras' `CSVLogger`: how far its file was, so that no row is there twice."""
+
+import os
+from typing import Any
+
+
+def capture(callback: Any) -> dict[str, Any]:
+    """Return the columns of a `CSVLogger` and the size of its file, if that is a local one."""
+    file = getattr(callback, "csv_file", None)
+    if file is None or file.closed or not os.path.isfile(callback.filename):
+        return {}
+    file.flush()
+    return {"keys": callback.keys, "size": os.path.getsize(callback.filename)}
+
+
+def restore(callback: Any, state: dict[str, Any], epoch: int) -> None:
+    """Let a `CSVLogger` that appends go on where it was; rows of later epochs are taken away.
+
+    Args:
+        callback: The callback; its training has begun.
+        state: What `capture` returned.
+        epoch: Index of the first epoch whose row is to come.
+    """
+    if not callback.append or "size" not in state:
+        return
+    callback.csv_file.flush()
+    with open(callback.filename, "rb+") as file:
+        file.seek(state["size"])
+        separator = str(callback.sep).encode()
+        rows = [line.split(separator)[0] for line in file.read().splitlines()]
+        if state["size"] == 0 and rows:
+            rows = rows[1:]  # of the columns' names
+        if any(not row.isdigit() or int(row) < epoch for row in rows):
+            return  # rows that are not of this run
+        if state["size"] <= os.path.getsize(callback.filename):
+            file.truncate(state["size"])
+    callback.keys = state["keys"]
+    callback.append_header = not os.path.getsize(callback.filename)

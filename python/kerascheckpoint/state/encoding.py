@@ -1,0 +1,61 @@
+"""The state of a callback as JSON, with its arrays left for `arrays.take_out`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..backends.arrays import to_numpy
+from .arrays import KEY
+
+
+class NotSavableError(Exception):
+    """A value is neither JSON nor an array."""
+
+
+def encode(value: Any, *, copy: bool = True) -> Any:
+    """Return a value as JSON has it: numbers, texts, arrays, and lists, tuples and dicts of them.
+
+    Args:
+        value: The value.
+        copy: Whether to copy arrays, as their owner may change them while a file is written.
+
+    Raises:
+        NotSavableError: If it is, or holds, anything else.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and not isinstance(value, np.generic):
+        return {"float": value.hex()}
+    if isinstance(value, list):
+        return [encode(item, copy=copy) for item in value]
+    if isinstance(value, tuple):
+        return {"tuple": [encode(item, copy=copy) for item in value]}
+    if isinstance(value, Mapping):
+        return {"dict": [encode(list(pair), copy=copy) for pair in value.items()]}
+    try:
+        is_numpy = isinstance(value, np.ndarray | np.generic)
+        array = np.asarray(value if is_numpy else to_numpy(value))
+    except Exception:
+        array = np.asarray(None)
+    if array.dtype.kind not in "biufc" and array.dtype.name != "bfloat16":
+        raise NotSavableError(f"{type(value).__name__} is neither JSON nor an array")
+    return {KEY: array.copy() if copy else array}
+
+
+def decode(value: Any) -> Any:
+    """Return what `encode` was given; arrays as NumPy's."""
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "float":
+        return float.fromhex(content)
+    if kind == "tuple":
+        return tuple(decode(item) for item in content)
+    if kind == "dict":
+        return {decode(key): decode(item) for key, item in content}
+    if kind != KEY or not isinstance(content, np.ndarray):
+        raise ValueError(f"unknown kind of value {kind!r:.99}")
+    return content[()] if content.shape == () else content

@@ -1,0 +1,209 @@
+"""A checkpoint that training continues from."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .. import catalog
+from ..checkpoint_info import CheckpointInfo
+from ..errors import CheckpointCorruptError, CheckpointMismatchError
+from ..file_kind import WEIGHTS_SUFFIX
+from ..formats import record
+from ..formats.base import OpenCheckpoint, reporting
+from ..formats.forms import open_checkpoint
+from ..keras_seam.fit_control import (
+    forget_start,
+    skip_batches,
+)
+from ..notify import warn
+from ..policies.file_template import FileTemplate
+from ..policies.monitor import scalar_logs
+from ..restore.model import restore_open
+from ..snapshot.compiled import compiled
+from ..state.arrays import put_back
+from ..state.base import Stateful, stored_state
+from ..state.data import DataOrder
+from ..state.metrics import EpochMetrics
+from ..state.random import restore_process
+from ..storage.base import Storage
+from ..verify import warn_of_changes
+from .earlier_run import EarlierRun
+from .run import Run
+
+
+@dataclasses.dataclass
+class ResumePoint:
+    """A checkpoint that training continues from: one open file, for its state and its place.
+
+    Attributes:
+        checkpoint: The file. Another run may replace it; what is read stays that of this one.
+        info: What it says of itself.
+        record: All fields of its record.
+        earlier: What the runs before left.
+        has_ended: Whether a callback had ended that run.
+    """
+
+    checkpoint: OpenCheckpoint
+    info: CheckpointInfo
+    record: dict[str, Any]
+    earlier: EarlierRun
+    has_ended: bool = False
+
+    @classmethod
+    def find(cls, template: FileTemplate, storage: Storage) -> "ResumePoint | None":
+        """Open the newest undamaged checkpoint with a record; warn of damaged and of stock ones.
+
+        Raises:
+            CheckpointSchemaError: If a newer version of this package wrote one of the files.
+        """
+        found = catalog.list_of(template, storage)
+        infos = [info for info in found if info.schema is not None]
+        if found and not infos:
+            _warn_of_stock_files([info.path for info in found])
+        while infos:
+            checkpoint = catalog.open_first_valid([infos[-1]], storage)
+            if checkpoint is not None:
+                fields = checkpoint.record or {}
+                missing = record.missing_to_continue(fields)
+                if missing is None:
+                    warn_of_changes(checkpoint)
+                    infos[-1] = info = checkpoint.info
+                    return cls(checkpoint, info, fields, EarlierRun(info, fields, infos, storage))
+                checkpoint.close()
+                warn(f"passed over: the record of {infos[-1].path!r} has no usable {missing!r}")
+            infos.pop()
+        return None
+
+    @classmethod
+    def at(cls, path: str, saved_at: str, storage: Storage) -> "ResumePoint":
+        """Open the checkpoint that the first process has found, and verified.
+
+        Raises:
+            CheckpointCorruptError: If another one stands there.
+        """
+        checkpoint = open_checkpoint(path, storage)
+        fields = checkpoint.record or {}
+        if fields.get("saved_at") != saved_at:
+            checkpoint.close()
+            raise CheckpointCorruptError(
+                f"{path!r} is not the checkpoint that the first process of this training found "
+                "there: all processes need to see the same files"
+            )
+        checkpoint.trust()
+        info = checkpoint.info
+        return cls(checkpoint, info, fields, EarlierRun(info, fields, [info], storage))
+
+    def state_of(self, one: Stateful) -> dict[str, Any] | None:
+        """Return the checked state that the file holds for `one`, if it holds one.
+
+        Raises:
+            CheckpointError: If the state is not usable; the text names the file.
+        """
+        with reporting(self.info.path):
+            return stored_state(one, self.record)
+
+    @property
+    def last_epoch(self) -> int | None:
+        """Index of the epoch at whose end the file was written, `None` in the middle of one."""
+        return self.record["epochs"][-1] if self.record["epochs"] and not self.info.batch else None
+
+    def complete_history(self, logs: Mapping[str, Any]) -> None:
+        """Add to the history what callbacks behind ours add to the logs of the last epoch."""
+        history, count = self.record["history"], len(self.record["epochs"])
+        for name, value in scalar_logs(logs).items():
+            values = history.setdefault(name, [])
+            if len(values) == count - 1:
+                values.append(value)
+
+    def is_finished(self, run: Run) -> bool:
+        """Tell whether a callback had ended the run that wrote the file."""
+        state = self.state_of(run.companions)
+        if state is None or self.last_epoch is None or self.info.reason == "interrupt":
+            return False
+        return run.companions.has_ended(state, self.last_epoch, self.info.metrics)
+
+    def is_newer_than(self, other: "ResumePoint") -> bool:
+        """Tell whether this one's file is newer."""
+        return self.info.age_key > other.info.age_key
+
+    def restore(self, model: Any) -> None:
+        """Put weights, optimizer and random state back.
+
+        Raises:
+            CheckpointMismatchError: If the model or its compilation differs.
+        """
+        with reporting(self.info.path):
+            states = put_back(self.record["states"], self.checkpoint.read_state)
+        self.record = self.record | {"states": states}
+        span = int(getattr(model, "steps_per_execution", 1) or 1)
+        steps = self.record.get("epoch_steps")
+        if self.info.batch and self.info.batch % span and self.info.batch != steps:
+            raise CheckpointMismatchError(
+                f"{self.info.path!r} was saved after batch {self.info.batch} of an epoch, which "
+                f"steps_per_execution={span} cannot start from: compile with a divisor of it"
+            )
+        if self.info.batch and self.record["compiled"] != compiled(model):
+            raise CheckpointMismatchError(
+                f"{self.info.path!r} was saved in the middle of an epoch, and the model is "
+                "compiled with another loss or other metrics than then"
+            )
+        for one in (EpochMetrics(model), DataOrder()):
+            self.state_of(one)  # refused before anything is loaded
+        restore_open(model, self.checkpoint)
+
+    def enter_epoch(self, model: Any, *, in_fit: bool) -> Callable[[], None]:
+        """At the begin of the first epoch: leave no trace on the model, skip what is done.
+
+        Args:
+            model: The model in training.
+            in_fit: Whether `fit` trains it; a loop of the user's own has to skip by itself.
+
+        Returns:
+            A function that ends the skipping, if it has not ended by then.
+        """
+        forget_start(model)
+        self.restore_history(model)
+        if not self.info.batch:
+            return do_nothing
+        if not in_fit:
+            return do_nothing
+        metrics, order = EpochMetrics(model), DataOrder()
+        counted = self.state_of(metrics) or {"values": []}
+
+        def restore_metrics() -> None:
+            metrics.restore(counted)
+
+        def restore_random() -> None:  # drawing the batches again may have used it
+            restore_process(self.record["states"]["random"])
+
+        if (state := self.state_of(order)) is not None:
+            order.restore(state)
+        if metrics.fits(counted):
+            restore_metrics()
+            return skip_batches(model, self.info.batch, do_nothing, restore_random)
+        # TensorFlow builds metrics at the first batch
+        return skip_batches(model, self.info.batch, restore_metrics, restore_random)
+
+    def restore_history(self, model: Any) -> None:
+        """Put the epochs before into the history that `fit` returns."""
+        history = getattr(model, "history", None)
+        if history is None or not isinstance(getattr(history, "history", None), dict):
+            return
+        history.epoch[:0] = self.record["epochs"]
+        for name, values in self.record["history"].items():
+            history.history[name] = [*values, *history.history.get(name, [])]
+
+
+def do_nothing() -> None:
+    """Do nothing."""
+
+
+def _warn_of_stock_files(paths: list[str]) -> None:
+    names = ", ".join(repr(path) for path in paths[-3:])
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    load = "model.load_weights" if paths[-1].endswith(WEIGHTS_SUFFIX) else "keras.saving.load_model"
+    warn(
+        f"resume=True found only files without a record, such as Keras writes: {names}{more}. "
+        "Training starts from the beginning and may replace them. To start from the newest, call "
+        f"{load}({paths[-1]!r}) before fit()."
+    )

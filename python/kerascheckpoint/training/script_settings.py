@@ -1,0 +1,83 @@
+"""What a script has set, compared with what the script of the resumed run had set."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..keras_seam.fit_control import data_of_fit
+from ..snapshot.compiled import learning_rate, loss_weights
+
+_WORDS = {
+    "learning_rate": "the learning rate",
+    "schedule": "the learning rate's schedule",
+    "loss_weights": "loss_weights",
+    "batch_size": "the batch size",
+    "steps": "the number of batches per epoch",
+}
+_RATES = ("learning_rate", "schedule")
+# Of the settings, the one that is part of a checkpoint's state.
+_IN_FILE = "learning_rate"
+
+
+class ScriptSettings:
+    """The settings of a script that decide how training goes on: the record's "settings".
+
+    Args:
+        model: The model in training, before anything is restored into it.
+        steps: Batches per epoch, if Keras knows.
+    """
+
+    name = "settings"
+    version = 1
+
+    def __init__(self, model: Any = None, steps: int | None = None) -> None:
+        adapter = data_of_fit(model) if model is not None else None
+        size = getattr(adapter, "batch_size", None)
+        rate, schedule = learning_rate(model)
+        values = {
+            "learning_rate": None if rate is None else f"{rate:.7g}",
+            "schedule": schedule,
+            "loss_weights": loss_weights(model),
+            "batch_size": str(size) if isinstance(size, int) else None,
+            "steps": None if steps is None else str(steps),
+        }
+        self._values = {name: value for name, value in values.items() if value is not None}
+
+    def capture(self) -> dict[str, Any]:
+        """Return the settings as texts."""
+        return {"values": dict(self._values)}
+
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Raise if these are no settings."""
+        if not all(isinstance(value, str) for value in state["values"].values()):
+            raise TypeError("a setting is no text")
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Do nothing: settings are the script's."""
+
+    def changes(self, state: Mapping[str, Any]) -> str | None:
+        """Return what a person should know of the settings that differ, `None` if none does.
+
+        Args:
+            state: What the resumed run had captured.
+        """
+        before, found = state["values"], []
+        names = list(_WORDS)
+        if not all(any(rate in values for rate in _RATES) for values in (before, self._values)):
+            names = [name for name in names if name not in _RATES]  # one of them is not known
+        for name in names:
+            words, old, new = _WORDS[name], before.get(name), self._values.get(name)
+            if old == new or (None in (old, new) and name in ("batch_size", "steps")):
+                continue
+            counts = "the file's" if name == _IN_FILE and new is not None else "this script's"
+            found.append(
+                f"{words} was {old or 'none'} and is {new or 'none'} here, {counts} counts"
+            )
+        if not found:
+            return None
+        text = f"settings differ from those of the run that is resumed: {'; '.join(found)}"
+        if _IN_FILE in before and self._values.get(_IN_FILE) not in (None, before[_IN_FILE]):
+            text += (
+                ". To train on with the new learning rate, set model.optimizer.learning_rate in "
+                "on_epoch_begin of a callback, or by keras.callbacks.LearningRateScheduler"
+            )
+        return text
