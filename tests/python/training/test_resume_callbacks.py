@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,7 +40,11 @@ class Lowering(keras.callbacks.Callback):
 
     def __init__(self):
         super().__init__()
-        self.seen = {"epochs": 0, "losses": np.zeros(100), "pair": (1, float("nan"))}
+        self.seen: dict[str, Any] = {
+            "epochs": 0,
+            "losses": np.zeros(100),
+            "pair": (1, float("nan")),
+        }
 
     def on_epoch_end(self, epoch, logs=None):
         self.seen["losses"][self.seen["epochs"]] = logs["loss"]
