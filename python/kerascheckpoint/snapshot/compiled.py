@@ -41,7 +41,8 @@ def learning_rate(model: Any) -> tuple[float | None, str | None]:
         return None, None
     if not hasattr(rate, "get_config"):
         return float(to_numpy(rate)), None
-    arguments = ", ".join(f"{name}={value!r}" for name, value in rate.get_config().items())
+    config = rate.get_config()
+    arguments = ", ".join(f"{name}={value!r}" for name, value in config.items() if name != "name")
     return None, f"{type(rate).__name__}({arguments})"
 
 

@@ -19,9 +19,9 @@ def test_settings_that_differ_are_named_with_both_values(tmp_path):
     with pytest.warns(CheckpointWarning) as caught:
         model = fit(path, 0.25, 2, batch_size=4)
     (text,) = [str(warning.message) for warning in caught if "settings differ" in str(warning)]
-    assert "the learning rate was 0.5, is 0.25 here, the file's counts" in text
-    assert "the batch size was 2, is 4 here, this script's counts" in text
-    assert "the number of batches per epoch was 4, is 2 here" in text
+    assert "the learning rate was 0.5 and is 0.25 here, the file's counts" in text
+    assert "the batch size was 2 and is 4 here, this script's counts" in text
+    assert "the number of batches per epoch was 4 and is 2 here" in text
     assert "set model.optimizer.learning_rate" in text
     assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == 0.5
 
@@ -29,7 +29,7 @@ def test_settings_that_differ_are_named_with_both_values(tmp_path):
 def test_a_schedule_in_place_of_a_rate_is_named(tmp_path):
     path = tmp_path / "{epoch}.keras"
     fit(path, keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.5), 1)
-    with pytest.warns(CheckpointWarning, match=r"schedule was Exp.*0\.5.*, is Exp.*0\.25"):
+    with pytest.warns(CheckpointWarning, match=r"schedule was Exp.*0\.5.* and is Exp.*0\.25"):
         fit(path, keras.optimizers.schedules.ExponentialDecay(0.25, 10, 0.5), 2)
 
 
