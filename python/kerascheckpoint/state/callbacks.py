@@ -134,7 +134,8 @@ def _state_of(callback: Any) -> dict[str, Any]:
     pair = _pair(callback)
     if pair is not None:
         value = getattr(callback, pair[0])()
-        return {} if value is None else {"value": encode(value)}
+        is_empty = value is None or (isinstance(value, Mapping | list | tuple) and not value)
+        return {} if is_empty else {"value": encode(value)}
     name = keras_class(callback)
     if name == _LOG:
         return {key: encode(value) for key, value in csv_log.capture(callback).items()}
