@@ -174,7 +174,8 @@ op_ones <- function(shape, ..., dtype = NULL) {
 #' @usage NULL
 #' @export
 save_model <- function(model, filepath, overwrite = FALSE, ...) {
-  model$save(path_to_write(filepath, overwrite), overwrite = TRUE, ...)
+  path <- path_to_write(filepath, overwrite)
+  with_python_conditions(model$save(path, overwrite = TRUE, ...))
   invisible(model)
 }
 
@@ -183,17 +184,18 @@ save_model <- function(model, filepath, overwrite = FALSE, ...) {
 #' @export
 load_model <- function(model, custom_objects = NULL, compile = TRUE, safe_mode = TRUE) {
   path <- check_file(model, "model")
-  keras("saving")$load_model(
+  with_python_conditions(keras("saving")$load_model(
     local_copy(path),
     custom_objects = custom_objects, compile = compile, safe_mode = safe_mode
-  )
+  ))
 }
 
 #' @rdname modelling-verbs
 #' @usage NULL
 #' @export
 save_model_weights <- function(model, filepath, overwrite = FALSE, ...) {
-  model$save_weights(path_to_write(filepath, overwrite), overwrite = TRUE, ...)
+  path <- path_to_write(filepath, overwrite)
+  with_python_conditions(model$save_weights(path, overwrite = TRUE, ...))
   invisible(model)
 }
 
@@ -201,7 +203,8 @@ save_model_weights <- function(model, filepath, overwrite = FALSE, ...) {
 #' @usage NULL
 #' @export
 load_model_weights <- function(model, filepath, skip_mismatch = FALSE, ...) {
-  model$load_weights(absolute_path(filepath), skip_mismatch = skip_mismatch, ...)
+  path <- local_copy(check_file(filepath, "filepath"))
+  with_python_conditions(model$load_weights(path, skip_mismatch = skip_mismatch, ...))
   invisible(model)
 }
 

@@ -8,12 +8,11 @@ save_freq_function <- function(save_freq) {
       save_freq(epoch + 1L, if (!is.null(batch)) batch + 1L, as.list(logs))
     )
     if (!checkmate::test_flag(answer)) {
-      rlang::abort(
-        paste0(
-          "`save_freq` must return TRUE or FALSE, not ", describe_value(answer), "."
-        ),
-        call = NULL
-      )
+      pending$condition <- rlang::catch_cnd(abort(
+        paste0("`save_freq` must return TRUE or FALSE, not ", describe_value(answer), "."),
+        class = "kerascheckpoint_argument_error", argument = "save_freq", call = NULL
+      ))
+      raise_in_python(pending$condition)
     }
     answer
   }

@@ -23,6 +23,9 @@ restore_random_seed <- function(text) {
     bytes <- jsonlite::base64_dec(seed)
     numbers <- readBin(bytes, "integer", length(bytes) %/% 4L, endian = "little")
     assign(".Random.seed", numbers, envir = globalenv())
+    # Rcpp has read the state before it called Python and will write it back. This reads
+    # the new one, and draws nothing.
+    sample.int(1L, 0L)
   }
   invisible()
 }

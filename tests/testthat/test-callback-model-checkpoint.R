@@ -67,6 +67,11 @@ test_that("an R function decides when to save", {
   expect_identical(lapply(seen, `[[`, "batch"), rep(list(1L, 2L, NULL), 3))
   expect_true(all(vapply(seen, function(call) is.double(call$loss), NA)))
   expect_identical(list_checkpoints(directory)$epoch[1], 2L)
+  saving <- callback_model_checkpoint(
+    file.path(directory, "{epoch}.keras"), save_freq = function(epoch, batch, logs) NA
+  )
+  skip_with_keras3()
+  expect_error(train(new_model(), saving), "not NA", class = "kerascheckpoint_argument_error")
 })
 
 test_that("after_save hears of each file, as a row, when the file is there", {

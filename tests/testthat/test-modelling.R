@@ -47,6 +47,10 @@ test_that("a model is loaded by its URL, and what is no path is refused in words
   loaded <- load_model(paste0("file://", path))
   expect_equal(predict(loaded, x, verbose = 0), predict(model, x, verbose = 0))
   expect_error(load_model(NULL), "`model` was given NULL", class = "kerascheckpoint_argument_error")
+  expect_error(load_model("no.keras"), "no[.]keras", class = "kerascheckpoint_error")
+  expect_error(
+    load_model_weights(model, "no.weights.h5"), "no[.]weights[.]h5", class = "kerascheckpoint_error"
+  )
 })
 
 test_that("an existing file is not replaced by accident", {
