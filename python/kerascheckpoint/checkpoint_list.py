@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, SupportsIndex, overload
 
 from .checkpoint_info import CheckpointInfo
-from .policies.monitor import Direction, direction_of_name, is_improvement
+from .policies.monitor import Direction, direction_of_name, ranked
 from .printable import printable
 
 _COLUMNS = ("epoch", "batch", "step", "best", "reason", "saved_at", "size", "path")
@@ -96,17 +96,15 @@ def best_first(
         for info in infos
         if monitor in info.metrics and info.schema is not None and not info.is_cut_short
     }
-    ranked = [info for info in infos if info.path in values]
-    return by_value(ranked, values, direction)
+    valued = [info for info in infos if info.path in values]
+    return by_value(valued, values, direction)
 
 
 def by_value(
     infos: Iterable[CheckpointInfo], values: Mapping[str, float], direction: Direction
 ) -> Iterator[CheckpointInfo]:
     """Yield checkpoints, best first, by their finite values (by path); of equals the earliest."""
-    finite = [info for info in infos if is_improvement(values[info.path], None, direction)]
-    sign = -1 if direction == "max" else 1
-    yield from sorted(finite, key=lambda info: sign * values[info.path])
+    yield from ranked(infos, lambda info: values[info.path], direction)
 
 
 def _row(cells: Iterable[str], tag: str) -> str:

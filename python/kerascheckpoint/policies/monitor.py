@@ -4,10 +4,12 @@ import contextlib
 import dataclasses
 import math
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Literal, TypeVar
 
 Direction = Literal["min", "max"]
+
+_Item = TypeVar("_Item")
 
 # Metrics that are better when higher, without "val_" and an output's prefix. The first two and
 # "fmeasure" are Keras' documented rule; the others are common names of scores.
@@ -114,6 +116,16 @@ def is_improvement(
     change = best - value if direction == "min" else value - best
     rounding = _FLOAT32_ROUNDING * max(abs(value), abs(best)) if min_delta else 0.0
     return change > 0 and change + rounding >= min_delta
+
+
+def ranked(
+    items: Iterable[_Item], value_of: Callable[[_Item], float | None], direction: Direction
+) -> list[_Item]:
+    """Return the items with a finite value, best first; of equals the earliest."""
+    valued = [(value, item) for item in items if (value := value_of(item)) is not None]
+    finite = [(value, item) for value, item in valued if math.isfinite(value)]
+    sign = -1 if direction == "max" else 1
+    return [item for _, item in sorted(finite, key=lambda pair: sign * pair[0])]
 
 
 def better_of(first: float | None, second: float | None, direction: Direction) -> float | None:

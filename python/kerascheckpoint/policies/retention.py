@@ -1,10 +1,9 @@
 """Which files to keep. A pure policy: `training/run_files.py` deletes."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
-from .monitor import Direction
+from .monitor import Direction, ranked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,15 +47,8 @@ class Retention:
         if best_path is not None:
             kept.add(best_path)
         if self.keep_best is not None:
-            ranked = _ranked(files, direction)
-            if not ranked and self.keep_last is None:
+            valued = ranked(files, lambda file: file.value, direction or "min")
+            if not valued and self.keep_last is None:
                 return []  # the best files are unknown
-            kept |= {file.path for file in ranked[: self.keep_best]}
+            kept |= {file.path for file in valued[: self.keep_best]}
         return [file for file in files if file.path not in kept]
-
-
-def _ranked(files: Sequence[KeptFile], direction: Direction | None) -> list[KeptFile]:
-    """Return the files that have a value, best first; of equal ones the earliest."""
-    sign = -1.0 if direction == "max" else 1.0
-    valued = [file for file in files if file.value is not None and math.isfinite(file.value)]
-    return sorted(valued, key=lambda file: sign * (file.value or 0.0))

@@ -1,14 +1,15 @@
 """A remote file that fetches only the parts that are read."""
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable
+
+from .random_access import RandomAccessFile
 
 BLOCK = 64 << 10  # bytes per block; the head or the end of a checkpoint fits into one
 _KEPT = 4  # number of blocks that are kept
 
 
-class RemoteFile(io.RawIOBase):
+class RemoteFile(RandomAccessFile):
     """A file that can be read at any position.
 
     A small read fetches whole blocks, of which the last few are kept. A read of a block or more
@@ -28,38 +29,16 @@ class RemoteFile(io.RawIOBase):
             size: Size of the file in bytes.
             modified: Time of the last write, in seconds since 1970.
         """
-        super().__init__()
+        super().__init__(size)
         self.modified = modified
         self._fetch = fetch
-        self._size = size
-        self._position = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the position relative to the start, the current position or the end."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"position {base + offset} lies before the file")
-        self._position = base + offset
-        return self._position
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         """Read into `buffer`; return the number of bytes, fewer at the end of the file."""
         target = memoryview(buffer).cast("B")
-        start = min(self._position, self._size)
-        stop = min(start + len(target), self._size)
+        start = min(self._position, self.size)
+        stop = min(start + len(target), self.size)
         if stop - start >= BLOCK:
             target[: stop - start] = self._exactly(start, stop)
         else:
@@ -75,7 +54,7 @@ class RemoteFile(io.RawIOBase):
     def _block(self, index: int) -> bytes:
         if index not in self._blocks:
             start = index * BLOCK
-            self._blocks[index] = self._exactly(start, min(start + BLOCK, self._size))
+            self._blocks[index] = self._exactly(start, min(start + BLOCK, self.size))
             if len(self._blocks) > _KEPT:
                 self._blocks.popitem(last=False)
         self._blocks.move_to_end(index)

@@ -5,12 +5,13 @@ from typing import Any, BinaryIO
 
 from ...errors import CheckpointCorruptError
 from ...storage.checksum import crc32
+from ...storage.random_access import RandomAccessFile
 from .hdf5_layout import BLANK
 
 CHUNK = 8 << 20  # bytes read at once
 
 
-class FileSlice(io.RawIOBase):
+class FileSlice(RandomAccessFile):
     """A range of bytes of an open file.
 
     Attributes:
@@ -20,32 +21,13 @@ class FileSlice(io.RawIOBase):
     """
 
     def __init__(self, file: BinaryIO, start: int, size: int, crc: int | None = None) -> None:
-        super().__init__()
-        self._file, self.start, self.size, self.crc = file, start, size, crc
-        self._position = 0
+        super().__init__(size)
+        self._file, self.start, self.crc = file, start, crc
 
     @classmethod
     def whole(cls, file: BinaryIO) -> "FileSlice":
         """Return all of a file."""
         return cls(file, 0, file.seek(0, io.SEEK_END))
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, relative to the start of the slice."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move within the slice."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, origin + offset)
-        return self._position
 
     def readinto(self, buffer: Any) -> int:
         """Read from the position, at most up to the end of the slice."""

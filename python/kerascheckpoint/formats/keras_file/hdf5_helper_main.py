@@ -6,7 +6,6 @@ answers with an object. All messages are JSON, except for the bytes.
 
 import contextlib
 import functools
-import io
 import json
 import os
 import sys
@@ -14,6 +13,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from ...errors import CheckpointCorruptError
+from ...storage.random_access import RandomAccessFile
 from .. import record
 from ..base import ForeignFileError
 from .hdf5_structure import Hdf5Content, examine
@@ -29,12 +29,11 @@ _BLOCK = 1 << 16  # bytes per request
 _BLOCKS = 256  # number of blocks that are kept
 
 
-class AskedFile(io.RawIOBase):
+class AskedFile(RandomAccessFile):
     """A file whose bytes come from the other process."""
 
     def __init__(self, connection: Connection, size: int) -> None:
-        super().__init__()
-        self._size, self._position = size, 0
+        super().__init__(size)
 
         @functools.lru_cache(_BLOCKS)
         def block(number: int) -> bytes:
@@ -43,28 +42,10 @@ class AskedFile(io.RawIOBase):
 
         self._block = block
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Set the position."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, origin + offset)
-        return self._position
-
     def readinto(self, buffer: Any) -> int:
         """Read from the position."""
         number, begin = divmod(self._position, _BLOCK)
-        if self._position >= self._size:
+        if self._position >= self.size:
             return 0
         piece = self._block(number)[begin : begin + len(buffer)]
         buffer[: len(piece)] = piece
