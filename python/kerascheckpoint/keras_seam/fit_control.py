@@ -10,7 +10,7 @@ import keras
 
 from .private import BACKEND, VERSION
 
-# Whether `fit` has a batch in its hands when it announces it; else it may find that there is none.
+# Whether `fit` draws a batch before it announces it; else it may find that there is none.
 DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 
 # With several steps per execution, Keras before 3.11 passes the first batch index to
@@ -109,9 +109,9 @@ def fit_frame(model: Any) -> FrameType | None:
 
 
 class _Epoch(int):
-    """An epoch's number that is true even at 0, as Keras asks `_initial_epoch or initial_epoch`.
+    """An epoch number that is true even at 0, because Keras uses `_initial_epoch or initial_epoch`.
 
-    It is false in any later `fit`: the one that it was made for may have ended by an exception.
+    It is false in a later `fit`, because the one it was made for may have raised.
     """
 
     model: Any
@@ -125,7 +125,7 @@ class _Epoch(int):
 
 
 def start_at_epoch(model: Any, epoch: int) -> None:
-    """Let the `fit` that is about to begin start at `epoch`, as Keras' BackupAndRestore does."""
+    """Make the `fit` that is about to begin start at `epoch`, as Keras' BackupAndRestore does."""
     start = _Epoch(epoch)
     start.model, start.history = model, getattr(model, "history", None)
     model._initial_epoch = start

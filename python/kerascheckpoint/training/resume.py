@@ -1,4 +1,4 @@
-"""Carry training on from the newest usable checkpoint of a template."""
+"""Continue training from the newest usable checkpoint of a template."""
 
 import functools
 from typing import Any
@@ -22,7 +22,7 @@ from .run import Run
 def resume_run(run: Run, model: Any, once: Once) -> None:
     """Continue an earlier run: its state, its best value and its files.
 
-    Of several callbacks of one `fit` the one with the newest file restores; the others count on
+    Of several callbacks in one `fit`, the one with the newest file restores, the others continue
     from there.
 
     Args:
@@ -74,7 +74,7 @@ def _find_together(run: Run, group: Processes) -> ResumePoint | None:
 
 
 def enter_first_epoch(run: Run, model: Any, once: Once) -> None:
-    """Let training go on from where the group of a run resumed, if that is still to be done."""
+    """Complete a resume at the first event of training, if that is still to be done."""
     point = run.group.take_point()
     if point is not None:
         restore_companions(run, point, once)
@@ -96,7 +96,7 @@ def restore_companions(run: Run, point: ResumePoint, once: Once) -> None:
 
 
 def end_without_training(run: Run, model: Any) -> None:
-    """Say so if `fit` ends without an epoch, as the checkpoint has them all."""
+    """Warn if `fit` ends without an epoch because the checkpoint has all of them."""
     point = run.group.take_point()
     if point is not None:
         forget_start(model)
