@@ -6,6 +6,8 @@ may be in one environment:
     pip install keras h5py isal rich ml-dtypes orbax-checkpoint torch "jax[cuda13]"
     python benchmarks/gpu.py
 
+The tests run there too, once per backend: `KERAS_BACKEND=jax python -m pytest tests/python`.
+
 Each backend and model is measured by a process of its own (`measure_gpu.py`), in turn within each
 round, against Keras' callback, Orbax' (JAX) or `torch.distributed.checkpoint.async_save` (PyTorch),
 a copy on the device, a memcpy and a raw write. Without a GPU, small models show on the processor
