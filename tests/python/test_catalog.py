@@ -16,6 +16,7 @@ from kerascheckpoint import (
     list_checkpoints,
     verify_checkpoint,
 )
+from kerascheckpoint.formats import forms
 from support import small_files, training
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -286,3 +287,24 @@ def test_when_every_file_is_damaged_there_is_none(tmp_path):
 def test_what_is_no_path_is_named(function, path):
     with pytest.raises(TypeError, match=rf"must be a str .*Received: {re.escape(repr(path))}"):
         function(path)
+
+
+@pytest.mark.parametrize("when", ["before it is opened", "after the list"])
+def test_a_file_that_vanishes_meanwhile_is_stepped_back_from(tmp_path, monkeypatch, when):
+    """Another run's retention may delete files while we look: that is no damage and no error."""
+    first, _, third = add_losses(tmp_path, 0.5, 0.3, 0.1)
+    opened = []
+
+    def open_(path, storage=None):
+        opened.append(path)
+        if opened.count(third) == (1 if when == "before it is opened" else 2):
+            pathlib.Path(third).unlink(missing_ok=True)
+        return forms.open_checkpoint(path, storage)
+
+    monkeypatch.setattr("kerascheckpoint.catalog.open_checkpoint", open_)
+    if when == "before it is opened":
+        assert names(list_checkpoints(tmp_path)) == ["1.keras", "2.keras"]
+    else:
+        with pytest.warns(CheckpointWarning, match=r"passed over: there is no .*3\.keras"):
+            assert names([latest_checkpoint(tmp_path)]) == ["2.keras"]
+    assert pathlib.Path(first).exists()
