@@ -79,7 +79,7 @@ def saves(server: Any, directory: str, options: argparse.Namespace) -> list[tupl
     title = f"{size / 1e6:.0f} MB"
     return [
         (f"a whole save, {title}", _ms(save), f"plain put {_ms(put)}", f"{save / put:.2f}"),
-        (f"stall, in the background", _ms(far), f"local {_ms(near)}", f"{far / near:.2f}"),
+        ("stall, in the background", _ms(far), f"local {_ms(near)}", f"{far / near:.2f}"),
     ]
 
 
