@@ -20,6 +20,7 @@ from .training.batch_events import BatchEvents
 from .training.companions import Companions
 from .training.direction import remember_model
 from .training.fit_group import FitGroup
+from .training.inexact import warn_of_inexact
 from .training.resume import end_without_training, resume_run
 from .training.run import Run
 from .training.save_step import SaveStep
@@ -207,6 +208,7 @@ class ModelCheckpoint(BatchEvents):
         self._save_step.check_target(model)
         if self.resume:
             resume_run(run, model, self._said_once)
+            warn_of_inexact(model, self._said_once)
         self._saver.prepare(model, run.settings.form)
         if run.settings.signals:
             signals = run.settings.signals

@@ -4,6 +4,7 @@ TensorFlow has no public way to ask for either without making one. Seen in Tenso
 where its modules differ, nothing is captured.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -98,3 +99,16 @@ def _global_seed() -> int | None:
 def _python_state(state: list[Any]) -> tuple[int, tuple[int, ...], float | None]:
     version, words, gauss = state
     return version, tuple(int(word) for word in unpack(words)), gauss
+
+
+def has_global_seed() -> bool:
+    """Tell whether TensorFlow has a global seed."""
+    return _global_seed() is not None
+
+
+def is_deterministic() -> bool:
+    """Tell whether a script has asked TensorFlow for operations that are deterministic."""
+    import tensorflow as tf
+
+    ask = getattr(tf.config.experimental, "is_op_determinism_enabled", None)
+    return bool(ask()) if ask else os.environ.get("TF_DETERMINISTIC_OPS") == "1"

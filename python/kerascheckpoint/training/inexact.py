@@ -1,0 +1,81 @@
+"""What a resume could not bring back exactly, found when training begins."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from ..keras_seam.fit_control import callbacks_of_fit, data_of_fit
+from ..keras_seam.private import BACKEND
+from ..notify import Once
+from ..state import callbacks as callback_states
+from ..state import tensorflow_random
+
+
+def warn_of_inexact(model: Any, once: Once) -> None:
+    """Warn once of all that a resume of this `fit` could not bring back, and how to make it so.
+
+    Args:
+        model: The model in training.
+        once: Says each warning once.
+    """
+    found = [*_data(data_of_fit(model)), *_logs(model), *_kernels()]
+    if found:
+        text = "; ".join(found)
+        once.warn("inexact", f"a resume of this training will not be exact in every bit: {text}")
+
+
+def _data(adapter: Any) -> Iterator[str]:
+    """Name a `tf.data` pipeline whose `shuffle` has no seed, neither its own nor the global one."""
+    pending = [getattr(adapter, "_dataset", None)]
+    while pending:
+        dataset = pending.pop()
+        if type(dataset).__name__ == "_ShuffleDataset" and not _has_seed(dataset):
+            yield (
+                "the tf.data pipeline shuffles without a seed (pass seed= to shuffle(), or call "
+                "keras.utils.set_random_seed() before)"
+            )
+            return
+        inputs = getattr(dataset, "_inputs", None)
+        pending += inputs() if callable(inputs) else []
+
+
+def _has_seed(dataset: Any) -> bool:
+    """Tell whether a shuffle has a seed; without one TensorFlow notes two zeros."""
+    if tensorflow_random.has_global_seed():
+        return True
+    seeds = [getattr(dataset, name, None) for name in ("_seed", "_seed2")]
+    return None in seeds or any(int(seed) for seed in seeds if seed is not None)
+
+
+def _logs(model: Any) -> Iterator[str]:
+    for callback in callbacks_of_fit(model):
+        if callback_states.keras_class(callback) == "CSVLogger" and not callback.append:
+            yield (
+                f"CSVLogger begins {callback.filename!r} anew in each run (pass append=True to "
+                "keep the rows of the epochs before)"
+            )
+
+
+def _kernels() -> Iterator[str]:
+    """Name GPU kernels that need not add up in one order."""
+    if BACKEND == "torch":
+        torch: Any = sys.modules["torch"]
+        is_free = torch.cuda.is_available() and not torch.are_deterministic_algorithms_enabled()
+        how = "torch.use_deterministic_algorithms(True)"
+    elif BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        has_gpu = bool(tf.config.list_logical_devices("GPU"))
+        is_free = has_gpu and not tensorflow_random.is_deterministic()
+        how = "tf.config.experimental.enable_op_determinism()"
+    elif BACKEND == "jax":
+        import jax
+
+        flags = os.environ.get("XLA_FLAGS", "")
+        is_free = jax.default_backend() == "gpu" and "xla_gpu_deterministic_ops=true" not in flags
+        how = "the environment variable XLA_FLAGS=--xla_gpu_deterministic_ops=true"
+    else:
+        return
+    if is_free:
+        yield f"kernels of the GPU may add in another order each time (to forbid it: {how})"

@@ -1,0 +1,34 @@
+"""What a resume could not bring back exactly is said in one warning when training begins."""
+
+import keras
+import pytest
+
+from kerascheckpoint import CheckpointWarning, ModelCheckpoint
+from support import training
+
+
+def fit(path, data, *others):
+    model = training.tiny_model()
+    ours = ModelCheckpoint(path / "{epoch}.keras", "loss", resume=True)
+    model.fit(data, epochs=1, verbose=0, shuffle=False, callbacks=[*others, ours])
+
+
+def test_a_pipeline_without_a_seed_and_a_log_that_begins_anew_are_named(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    tf.random.set_seed(None)
+    data = tf.data.Dataset.from_tensor_slices(training.samples())
+    log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    with pytest.warns(CheckpointWarning, match="will not be exact") as caught:
+        fit(tmp_path / "run", data.shuffle(8).batch(2).prefetch(1), log)
+    assert len(caught) == 1
+    text = str(caught[0].message)
+    assert "shuffles without a seed (pass seed= to shuffle()" in text
+    assert "append=True" in text
+
+
+@pytest.mark.parametrize("is_global", [True, False])
+def test_a_pipeline_with_a_seed_is_not_worth_a_word(tmp_path, is_global):
+    tf = pytest.importorskip("tensorflow")
+    tf.random.set_seed(1 if is_global else None)
+    data = tf.data.Dataset.from_tensor_slices(training.samples())
+    fit(tmp_path, data.shuffle(8, seed=None if is_global else 3).batch(2))  # warnings are errors
