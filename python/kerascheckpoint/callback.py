@@ -192,7 +192,6 @@ class ModelCheckpoint(BatchEvents):
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Check the target and, with `resume=True`, continue an earlier run."""
         self.wait()
-        self._training_run.group.end_skipping()
         model = self.model
         self._take_settings()
         self._model_of_best = remember_model(
@@ -222,7 +221,6 @@ class ModelCheckpoint(BatchEvents):
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Save if the policy says so, or if a signal asked for it."""
-        self._training_run.group.end_skipping()
         self._begin_event(together=True)
         run = self._training_run
         if run.is_interrupted:
@@ -242,7 +240,6 @@ class ModelCheckpoint(BatchEvents):
         """Save what is still unsaved, finish every write and restore the signal handlers."""
         run, progress = self._training_run, self._training_run.progress
         self._interrupt_watch.end()
-        run.group.end_skipping()
         run.group.unregister(run)
         end_without_training(run, self.model)
         try:

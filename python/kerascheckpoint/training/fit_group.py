@@ -3,7 +3,6 @@
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..notify import warn
@@ -27,7 +26,6 @@ class FitGroup:
     def __init__(self, params: dict[str, Any] | None = None) -> None:
         self._params = params
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
-        self._cancel: Callable[[], None] | None = None
         self.point: ResumePoint | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "FitGroup":
@@ -87,13 +85,3 @@ class FitGroup:
         """Return the checkpoint to continue from on the first call, then `None`."""
         point, self.point = self.point, None
         return point
-
-    def skip_until(self, cancel: Callable[[], None]) -> None:
-        """Note that batches are being skipped; `cancel` stops that."""
-        self._cancel = cancel
-
-    def end_skipping(self) -> None:
-        """Stop skipping batches."""
-        cancel, self._cancel = self._cancel, None
-        if cancel is not None:
-            cancel()

@@ -9,7 +9,6 @@ from ..keras_seam.fit_control import (
     before_first_epoch,
     epochs_of_fit,
     forget_start,
-    rebuild_dataset,
     start_at_epoch,
 )
 from ..notify import Once, warn
@@ -41,7 +40,8 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
             own.has_ended = own.is_finished(run)
             epochs = epochs_of_fit(model) if own.has_ended else None
             start_at_epoch(model, max(own.info.epoch or 0, epochs or 0))
-            rebuild_dataset(model)
+            if not own.has_ended:
+                own.pass_over_epochs(model)
             run.companions.let_no_backup_in()
             before_first_epoch(model, lambda: enter_first_epoch(run, model, once))
         state = own.state_of(run.script)
@@ -78,7 +78,7 @@ def enter_first_epoch(run: Run, model: Any, once: Once) -> None:
     point = run.group.take_point()
     if point is not None:
         restore_companions(run, point, once)
-        run.group.skip_until(point.enter_epoch(model, in_fit=run.in_fit))
+        point.enter_epoch(model, in_fit=run.in_fit)
 
 
 def restore_companions(run: Run, point: ResumePoint, once: Once) -> None:

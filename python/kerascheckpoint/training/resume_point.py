@@ -1,7 +1,7 @@
 """A checkpoint that training continues from."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .. import catalog
@@ -11,10 +11,9 @@ from ..file_kind import WEIGHTS_SUFFIX
 from ..formats import record
 from ..formats.base import OpenCheckpoint, reporting
 from ..formats.forms import open_checkpoint
-from ..keras_seam.fit_control import (
-    forget_start,
-    skip_batches,
-)
+from ..keras_seam.fit_control import epochs_of_fit, forget_start
+from ..keras_seam.metrics import print_message
+from ..keras_seam.past_data import begin_after, pass_over_epochs
 from ..notify import warn
 from ..policies.file_template import FileTemplate
 from ..policies.monitor import scalar_logs
@@ -151,38 +150,39 @@ class ResumePoint:
             self.state_of(one)  # refused before anything is loaded
         restore_open(model, self.checkpoint)
 
-    def enter_epoch(self, model: Any, *, in_fit: bool) -> Callable[[], None]:
+    def enter_epoch(self, model: Any, *, in_fit: bool) -> None:
         """At the begin of the first epoch: leave no trace on the model, skip what is done.
 
         Args:
             model: The model in training.
             in_fit: Whether `fit` trains it; a loop of the user's own has to skip by itself.
-
-        Returns:
-            A function that ends the skipping, if it has not ended by then.
         """
         forget_start(model)
         self.restore_history(model)
-        if not self.info.batch:
-            return do_nothing
-        if not in_fit:
-            return do_nothing
+        if not self.info.batch or not in_fit:
+            return
         metrics, order = EpochMetrics(model), DataOrder()
         counted = self.state_of(metrics) or {"values": []}
-
-        def restore_metrics() -> None:
-            metrics.restore(counted)
-
-        def restore_random() -> None:  # drawing the batches again may have used it
-            restore_process(self.record["states"]["random"])
-
         if (state := self.state_of(order)) is not None:
             order.restore(state)
-        if metrics.fits(counted):
-            restore_metrics()
-            return skip_batches(model, self.info.batch, do_nothing, restore_random)
-        # TensorFlow builds metrics at the first batch
-        return skip_batches(model, self.info.batch, restore_metrics, restore_random)
+        begin_after(
+            model,
+            self.info.batch,
+            print_message,
+            on_first=lambda: metrics.restore(counted),
+            on_last=self._restore_process,
+        )
+
+    def pass_over_epochs(self, model: Any) -> None:
+        """Let the data of the running `fit` be as after the epochs that are done."""
+        epochs = self.info.epoch or 0
+        if epochs < (epochs_of_fit(model) or 0):
+            pass_over_epochs(model, epochs, self.record.get("epoch_steps"), print_message)
+            self._restore_process()
+
+    def _restore_process(self) -> None:
+        """Put the random numbers back, which drawing data again may have used."""
+        restore_process(self.record["states"]["random"])
 
     def restore_history(self, model: Any) -> None:
         """Put the epochs before into the history that `fit` returns."""
@@ -192,10 +192,6 @@ class ResumePoint:
         history.epoch[:0] = self.record["epochs"]
         for name, values in self.record["history"].items():
             history.history[name] = [*values, *history.history.get(name, [])]
-
-
-def do_nothing() -> None:
-    """Do nothing."""
 
 
 def _warn_of_stock_files(paths: list[str]) -> None:

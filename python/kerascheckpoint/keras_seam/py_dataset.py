@@ -1,0 +1,102 @@
+"""Let a `PyDataset` in a running `fit` start at a later batch, without the ones before.
+
+Seen in Keras 3.3 to 3.16. Where the pieces are missing, the caller draws the batches instead.
+"""
+
+import itertools
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_PATIENCE = 60.0  # seconds for the start of the workers
+
+
+def count_epochs(adapter: Any, epochs: int) -> None:
+    """Tell a `PyDataset` of so many epochs.
+
+    Args:
+        adapter: Keras' adapter of it.
+        epochs: Number of epochs that are done.
+    """
+    for _ in range(epochs):
+        getattr(adapter.py_dataset, "on_epoch_begin", _nothing)()  # not in every Keras
+        adapter.py_dataset.on_epoch_end()
+
+
+def holds_batches(adapter: Any) -> bool:
+    """Tell whether workers have computed batches that the next epoch begins with.
+
+    On JAX `fit` draws one batch to build the model, and what the workers have computed by then is
+    used later. Only drawing all of it again leads to the same order.
+    """
+    return not getattr(getattr(adapter.enqueuer, "ready_queue", None), "empty", lambda: True)()
+
+
+def start_at_index(iterator: Any, count: int) -> Callable[[], object] | None:
+    """Let the next epoch of a `PyDataset` start after `count` batches.
+
+    Args:
+        iterator: Keras' epoch iterator.
+        count: Number of batches to leave out.
+
+    Returns:
+        A function that waits until the epoch has begun and its order is settled; `None` if the data
+        are of another kind or cannot start there.
+    """
+    adapter = iterator.data_adapter
+    dataset = getattr(adapter, "py_dataset", None)
+    if dataset is None or dataset.num_batches is None or iterator.steps_per_epoch:
+        return None
+    if not hasattr(adapter, "_finite_generator") or holds_batches(adapter):
+        return None
+    if count >= dataset.num_batches:
+        return _nothing
+    if adapter.enqueuer is None:
+        _start_generator_at(adapter, count)
+        return _nothing
+    if "indices" not in type(adapter.enqueuer)._run.__code__.co_names:
+        return None
+    return _start_workers_at(adapter, count)
+
+
+def _start_generator_at(adapter: Any, count: int) -> None:
+    """Let the next generator leave out the first indices, in the order that Keras chooses."""
+    indices = list(range(adapter.py_dataset.num_batches))
+    if adapter.shuffle:
+        epoch = getattr(adapter, "_epoch", None)  # Keras 3.16 and later shuffle by it
+        (random if epoch is None else random.Random(epoch)).shuffle(indices)
+
+    def rest() -> Iterator[Any]:
+        vars(adapter).pop("_finite_generator", None)
+        for index in indices[count:]:
+            yield adapter._standardize_batch(adapter.py_dataset[index])
+
+    adapter._finite_generator = rest
+
+
+def _start_workers_at(adapter: Any, count: int) -> Callable[[], object]:
+    """Let the workers leave out the first indices of the next epoch."""
+    enqueuer, has_begun = adapter.enqueuer, threading.Event()
+    own_class = type(enqueuer)
+
+    def take(self: Any, indices: Iterator[int]) -> None:
+        self.__class__ = own_class
+        self.indices = itertools.islice(indices, count, None)
+        has_begun.set()
+
+    def rest() -> Iterator[Any]:
+        vars(adapter).pop("_finite_enqueuer_generator", None)
+        enqueuer.start(*([adapter._epoch] if hasattr(adapter, "_epoch") else []))
+        left = adapter.py_dataset.num_batches - count
+        for batch in itertools.islice(enqueuer.get(), left):
+            yield adapter._standardize_batch(batch)
+        enqueuer.stop()
+
+    enqueuer.__class__ = type(own_class.__name__, (own_class,), {"indices": property(None, take)})
+    adapter._finite_enqueuer_generator = rest
+    return lambda: has_begun.wait(_PATIENCE)
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -1,0 +1,155 @@
+"""A resumed run sees the batches that it would have seen, whatever data are passed to `fit`.
+
+The script makes its data anew. Each cell trains once without a stop, and once in two parts: the
+weights and the history have to be the same.
+"""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from kerascheckpoint import ModelCheckpoint
+from support.training import arrays_of, assert_same, noisy_model
+
+BACKEND = keras.backend.backend()
+STEPS, BATCH = 5, 2
+X = np.random.default_rng(0).normal(size=(STEPS * BATCH, 3)).astype("float32")
+Y = X.sum(axis=1, keepdims=True)
+
+
+def generator():
+    """Yield batches that never repeat."""
+    numbers = np.random.default_rng(5)
+    while True:
+        x = numbers.normal(size=(BATCH, 3)).astype("float32")
+        yield x, x.sum(axis=1, keepdims=True)
+
+
+class Shuffled(keras.utils.PyDataset):
+    """Shuffles its samples at each epoch's end by random numbers of its own."""
+
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.numbers = np.random.default_rng(3)
+        self.order = np.arange(len(X))
+        self.asked = []
+
+    def __len__(self):
+        return STEPS
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        chosen = self.order[index * BATCH : (index + 1) * BATCH]
+        return X[chosen], Y[chosen]
+
+    def on_epoch_end(self):
+        self.numbers.shuffle(self.order)
+
+
+def pipeline(*, repeat=False, length_is_known=True):
+    tf = pytest.importorskip("tensorflow")
+    data = tf.data.Dataset.from_tensor_slices((X, Y))
+    data = data.shuffle(len(X), seed=3, reshuffle_each_iteration=True)
+    if not length_is_known:
+        data = data.filter(lambda x, y: True)
+    data = data.batch(BATCH)
+    return data.repeat() if repeat else data
+
+
+def loader(kind="DataLoader", **settings):
+    torch = pytest.importorskip("torch")
+    module = torch.utils.data
+    if kind == "StatefulDataLoader":
+        module = pytest.importorskip("torchdata.stateful_dataloader")
+    data = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(Y))
+    return getattr(module, kind)(data, batch_size=BATCH, shuffle=True, **settings)
+
+
+KINDS = {
+    "a generator": lambda: {"x": generator(), "steps_per_epoch": STEPS},
+    "a finite generator": lambda: {
+        "x": (batch for batch in itertools.islice(generator(), 4 * STEPS)),
+        "steps_per_epoch": STEPS,
+    },
+    "a PyDataset": lambda: {"x": Shuffled()},
+    "a shuffled PyDataset": lambda: {"x": Shuffled(), "shuffle": True},
+    "a PyDataset with workers": lambda: {"x": Shuffled(workers=2)},
+    "a pipeline": lambda: {"x": pipeline()},
+    "a pipeline of unknown length": lambda: {"x": pipeline(length_is_known=False)},
+    "an endless pipeline": lambda: {"x": pipeline(repeat=True), "steps_per_epoch": 3},
+    "a DataLoader": lambda: {"x": loader()},
+    "a StatefulDataLoader": lambda: {"x": loader("StatefulDataLoader")},
+}
+PLACES = {
+    "an epoch's end": {"save_freq": "epoch"},
+    "the middle of an epoch": {"save_freq": 2},
+    "an epoch's last batch": {"save_freq": 1},
+}
+
+
+class Stop(Exception):
+    """Ends a training as a crash does."""
+
+
+def crash_after(count):
+    """Return a callback that raises at the end of the batch with this number."""
+    batches = itertools.count(1)
+
+    def end(batch, logs=None):
+        if next(batches) == count:
+            raise Stop
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=end)
+
+
+def fit(run, make, *others, **settings):
+    """Train a model made anew on data made anew; return it and its history."""
+    model = noisy_model()
+    keras.utils.set_random_seed(1)
+    data = make()
+    ours = ModelCheckpoint(run / "{step:03d}.keras", "loss", resume=True, **settings)
+    arguments = {"shuffle": False, "epochs": 4, "verbose": 0} | data
+    return model, model.fit(callbacks=[ours, *others], **arguments).history
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Your input ran out of data", "ignore:'set_vital' is deprecated")
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_as_if_never_stopped(tmp_path, kind, place):
+    make, settings = KINDS[kind], PLACES[place]
+    steps = make().get("steps_per_epoch", STEPS)
+    whole, history = fit(tmp_path / "whole", make, **settings)
+    stop = 2 * steps + {"an epoch's end": 1, "the middle of an epoch": 3}.get(place, 0)
+    with pytest.raises(Stop):
+        fit(tmp_path / "run", make, crash_after(stop), **settings)
+    resumed, resumed_history = fit(tmp_path / "run", make, **settings)
+    assert resumed_history == history
+    assert_same(arrays_of(resumed), arrays_of(whole))
+
+
+# With workers, `fit` on JAX and PyTorch computes batches beforehand that the epoch begins with.
+WORKERS = [{}, {"workers": 2}] if BACKEND == "tensorflow" else [{}]
+
+
+@pytest.mark.parametrize("settings", WORKERS)
+def test_batches_that_are_done_are_not_computed_again(tmp_path, settings):
+    """They may cost minutes each."""
+    with pytest.raises(Stop):
+        fit(tmp_path, lambda: {"x": Shuffled()}, crash_after(3), save_freq=3)
+    data = Shuffled(**settings)
+    fit(tmp_path, lambda: {"x": data, "epochs": 1}, save_freq=3)
+    beforehand = 2 if BACKEND == "tensorflow" else 1  # Keras looks at their shapes
+    assert data.asked[beforehand:] == [3, 4]
+
+
+def test_what_takes_seconds_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("kerascheckpoint.keras_seam.past_data._SILENT", 0.0)
+    with pytest.raises(Stop):
+        fit(tmp_path, KINDS["a generator"], crash_after(2 * STEPS + 3), save_freq=2)
+    fit(tmp_path, KINDS["a generator"], save_freq=2)
+    shown = capsys.readouterr().out
+    assert "drawing the data of the epochs that are done again: batch 10 of 10" in shown
+    assert "drawing the batches that are done again: batch 2 of 2" in shown
