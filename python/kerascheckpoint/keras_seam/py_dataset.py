@@ -50,10 +50,9 @@ def start_at_index(iterator: Any, count: int) -> Callable[[], object] | None:
         return None
     if not hasattr(adapter, "_finite_generator") or holds_batches(adapter):
         return None
-    if count >= dataset.num_batches:
-        return _nothing
     if adapter.enqueuer is None:
-        _start_generator_at(adapter, count)
+        if count < dataset.num_batches:
+            _start_generator_at(adapter, count)
         return _nothing
     if "indices" not in type(adapter.enqueuer)._run.__code__.co_names:
         return None
@@ -93,8 +92,9 @@ def _start_workers_at(adapter: Any, count: int) -> Callable[[], object]:
             yield adapter._standardize_batch(batch)
         enqueuer.stop()
 
+    if count < adapter.py_dataset.num_batches:
+        adapter._finite_enqueuer_generator = rest
     enqueuer.__class__ = type(own_class.__name__, (own_class,), {"indices": property(None, take)})
-    adapter._finite_enqueuer_generator = rest
     return lambda: has_begun.wait(_PATIENCE)
 
 
