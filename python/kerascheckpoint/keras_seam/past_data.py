@@ -43,8 +43,6 @@ def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Sho
     adapter = iterator.data_adapter
     _rebuild_dataset(iterator, adapter)
     kind = type(adapter).__name__
-    if type(getattr(adapter, "_epoch", None)) is int:
-        adapter._epoch = epochs  # Keras 3.16 and later shuffle by it
     is_dataset = kind == "PyDatasetAdapter"
     has_own_state = hasattr(getattr(adapter, "_dataloader", None), "state_dict")
     must_draw = kind == "GeneratorDataAdapter" or has_own_state
@@ -54,7 +52,10 @@ def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Sho
         progress = _Progress("the data of the epochs that are done", total, show)
         for _ in range(epochs):
             _draw_epoch(iterator, progress)
-    elif is_dataset:
+        return
+    if hasattr(adapter, "_epoch"):
+        adapter._epoch += epochs  # Keras 3.16 and later shuffle by it
+    if is_dataset:
         count_epochs(adapter, epochs)
     elif kind == "TFDatasetAdapter":
         _begin_pipelines(iterator, adapter, epochs, epoch_steps)
