@@ -23,7 +23,7 @@ def test_a_file_replaced_while_it_is_read_does_not_mix_two_checkpoints(tmp_path,
         os.replace(new, target)
         return restore_open(*arguments)
 
-    monkeypatch.setattr("kerascheckpoint.training.resume.restore_open", replaced_first)
+    monkeypatch.setattr("kerascheckpoint.training.resume_point.restore_open", replaced_first)
     seen = {}
     resumed = training.tiny_model()
     look = training.At(1, lambda: None)
