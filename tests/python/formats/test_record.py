@@ -17,6 +17,7 @@ from kerascheckpoint import (
     CheckpointInfo,
     CheckpointSchemaError,
     CheckpointWarning,
+    ModelCheckpoint,
     list_checkpoints,
     restore_checkpoint,
     verify_checkpoint,
@@ -35,9 +36,11 @@ FIELDS = {
     "history": {"loss": [math.nan, -math.inf, 0.1]},
 }
 
-SAVED_AT = {
-    ".keras": datetime(2026, 11, 23, 1, 25, 9, 609439, timezone.utc),
-    ".weights.h5": datetime(2026, 11, 23, 1, 25, 9, 697075, timezone.utc),
+SAVED_AT = {  # by schema and suffix
+    (1, ".keras"): datetime(2026, 11, 23, 1, 25, 9, 609439, timezone.utc),
+    (1, ".weights.h5"): datetime(2026, 11, 23, 1, 25, 9, 697075, timezone.utc),
+    (2, ".keras"): datetime(2026, 11, 26, 10, 59, 17, 589791, timezone.utc),
+    (2, ".weights.h5"): datetime(2026, 11, 26, 10, 59, 17, 816594, timezone.utc),
 }
 
 
@@ -125,9 +128,9 @@ def test_a_record_without_a_needed_field_names_it(name, value):
         record.decode(encoded(FIELDS | {name: value}))
 
 
-@pytest.mark.parametrize("suffix", small_files.SUFFIXES)
-def test_golden_file_says_exactly_what_it_said_when_it_was_written(suffix):
-    path = training.golden(suffix)
+@pytest.mark.parametrize(("schema", "suffix"), SAVED_AT)
+def test_golden_file_says_exactly_what_it_said_when_it_was_written(schema, suffix):
+    path = training.golden(suffix, schema)
     expected = CheckpointInfo(
         path=str(path),
         epoch=2,
@@ -139,12 +142,12 @@ def test_golden_file_says_exactly_what_it_said_when_it_was_written(suffix):
         value=0.25,
         best=True,
         reason="epoch",
-        saved_at=SAVED_AT[suffix],
+        saved_at=SAVED_AT[schema, suffix],
         size=path.stat().st_size,
         weights_only=suffix == ".weights.h5",
         keras_version="3.15.1",
         backend="jax",
-        schema=1,
+        schema=schema,
     )
     assert verify_checkpoint(path) == expected
     assert list_checkpoints(path) == [expected]
@@ -154,6 +157,25 @@ def test_golden_file_says_exactly_what_it_said_when_it_was_written(suffix):
     assert fields["history"]["loss"] == [0.75, 0.5]
     assert math.isnan(fields["history"]["val_loss"][0])
     assert fields["history"]["val_loss"][1] == 0.25
+
+
+def test_a_file_of_schema_1_has_its_states_where_those_of_today_are():
+    old, new = (reading.read_record(str(training.golden(".keras", schema))) for schema in (1, 2))
+    assert record.missing_to_continue(old) is None
+    assert old["states"]["random"].keys() >= {"version", "python", "numpy", "keras", "layers"}
+    assert new["states"].keys() >= old["states"].keys()
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_training_goes_on_from_a_golden_file(tmp_path, schema):
+    path = tmp_path / "schema.keras"
+    shutil.copy(training.golden(".keras", schema), path)
+    model = golden_model()
+    checkpoint = ModelCheckpoint(path, resume=True)
+    x, y = np.ones((6, 2)), np.ones((6, 1))
+    history = model.fit(x, y, batch_size=2, epochs=3, verbose=0, callbacks=[checkpoint])
+    assert history.epoch == [0, 1, 2]
+    assert history.history["loss"][:2] == [0.75, 0.5]
 
 
 KERNEL, BIAS = [[1.0], [2.0]], [0.5]
