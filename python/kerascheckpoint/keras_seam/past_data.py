@@ -94,13 +94,14 @@ def begin_after(
         wait_for_start = start_at_index(iterator, count)
         steps, step = whole_epoch(), None
         progress = _Progress("the batches that are done", count, show)
-        for done in range(0, count, iterator.steps_per_execution):
-            step = next(steps)
-            first = None if wait_for_start else _draw(iterator, step, count - done)
-            if not done:
-                _build_metrics(iterator, model, first)
-                on_first()
-            progress.add(iterator.steps_per_execution)
+        with contextlib.suppress(StopIteration):  # the data may have become fewer
+            for done in range(0, count, iterator.steps_per_execution):
+                step = next(steps)
+                first = None if wait_for_start else _draw(iterator, step, count - done)
+                if not done:
+                    _build_metrics(iterator, model, first)
+                    on_first()
+                progress.add(iterator.steps_per_execution)
         if wait_for_start:
             wait_for_start()
         on_last()

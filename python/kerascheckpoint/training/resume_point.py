@@ -129,6 +129,7 @@ class ResumePoint:
         """Put weights, optimizer and random state back.
 
         Raises:
+            CheckpointCorruptError: If its place in the epoch cannot be.
             CheckpointMismatchError: If the model or its compilation differs.
         """
         with reporting(self.info.path):
@@ -136,6 +137,11 @@ class ResumePoint:
         self.record = self.record | {"states": states}
         span = int(getattr(model, "steps_per_execution", 1) or 1)
         steps = self.record.get("epoch_steps")
+        if steps is not None and (self.info.batch or 0) > steps:
+            raise CheckpointCorruptError(
+                f"{self.info.path!r} is damaged: its record has batch {self.info.batch} of an "
+                f"epoch of {steps}"
+            )
         if self.info.batch and self.info.batch % span and self.info.batch != steps:
             raise CheckpointMismatchError(
                 f"{self.info.path!r} was saved after batch {self.info.batch} of an epoch, which "

@@ -145,6 +145,17 @@ def test_batches_that_are_done_are_not_computed_again(tmp_path, settings):
     assert data.asked[beforehand:] == [3, 4]
 
 
+def test_an_epoch_whose_data_became_fewer_counts_as_done(tmp_path):
+    def arrays(count):
+        return lambda: {"x": X[:count], "y": Y[:count], "batch_size": BATCH}
+
+    with pytest.raises(Stop):
+        fit(tmp_path, arrays(10), crash_after(4), save_freq=4)
+    with pytest.warns(UserWarning, match="batches"):
+        _, history = fit(tmp_path, arrays(4), save_freq=4)
+    assert len(history["loss"]) == 4
+
+
 def test_what_takes_seconds_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("kerascheckpoint.keras_seam.past_data._SILENT", 0.0)
     with pytest.raises(Stop):
