@@ -70,6 +70,7 @@ bench: ## measure saving against Keras' and Orbax' callbacks
 	$(BIN)/python benchmarks/sharded.py
 	$(BIN)/python benchmarks/listing.py
 	$(BIN)/python benchmarks/remote.py
+	$(BIN)/python benchmarks/budget.py
 	$(BIN)/python benchmarks/gpu.py --if-found
 
 # GPU_PYTHON=python3 names an environment with Keras and the GPU builds of JAX or PyTorch; .venv otherwise.

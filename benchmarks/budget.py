@@ -53,7 +53,7 @@ def main() -> None:
     for them to disappear in it: on a machine that does nothing else, of minutes.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--megabytes", type=int, default=20)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=3)
