@@ -46,6 +46,7 @@ def learning_rate(model: Any) -> tuple[float | None, str | None]:
     return None, f"{type(rate).__name__}({arguments})"
 
 
+@not_importing_tensorflow()
 def loss_weights(model: Any) -> str | None:
     """Return the weights that a model was compiled with, as a text; `None` for none."""
     config = model.get_compile_config() if getattr(model, "compiled", False) else {}

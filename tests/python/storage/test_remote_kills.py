@@ -162,7 +162,6 @@ def test_training_goes_on_while_a_server_is_away(impatient, s3, proxy, shared_mo
     settings = {
         "storage_options": s3.options(between.port, **ONCE),
         "on_save_error": "warn",
-        "monitor": "loss",
     }
     saving = ModelCheckpoint(f"{url}/{{epoch}}.keras", monitor="loss", **settings)
     away, back = training.At(1, leave, batch=0), training.At(2, come_back, batch=0)
