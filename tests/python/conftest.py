@@ -29,10 +29,6 @@ if keras.config.backend() == "jax":
     jax.config.update("jax_compilation_cache_dir", COMPILED)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-elif keras.config.backend() == "tensorflow":
-    import tensorflow
-
-    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 def pytest_sessionfinish():

@@ -19,6 +19,13 @@ from kerascheckpoint.formats import reading
 from kerascheckpoint.formats.keras_file import add_record
 from support import small_files
 
+if keras.config.backend() == "tensorflow":
+    import tensorflow
+
+    # It takes longer than a tiny model trains. Child processes must do without it as well: their
+    # results would differ in the last bit.
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 STEPS = 4  # batches of an epoch of `samples()`
 BATCH = 2  # samples of a batch
 
