@@ -68,15 +68,21 @@ def test_the_memory_of_the_first_copy_is_in_use_before_it():
     """To find memory for a gigabyte takes the system seconds: a thread has it do so beforehand."""
     resource = pytest.importorskip("resource", reason="Windows does not count page faults")
     wide = keras.Sequential([keras.Input((2000,)), keras.layers.Dense(2000)])
-    memory = StagingBuffers()
-    memory.prepare(state_variables(wide))
-    memory._finish_preparing()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    staged = memory.stage(capture(wide), {})
-    staged.content()
-    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    def page_faults_of_a_first_copy():
+        memory = StagingBuffers()
+        memory.prepare(state_variables(wide))
+        memory._finish_preparing()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        staged = memory.stage(capture(wide), {})
+        staged.content()
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        memory.release(staged)
+        return faults
+
+    # The least of some: threads of the framework cause page faults of their own.
+    faults = min(page_faults_of_a_first_copy() for _ in range(5))
     assert faults < 2000 * 2000 * 4 / resource.getpagesize() / 2
-    memory.release(staged)
 
 
 def test_what_training_would_change_is_copied_before_it_goes_on(model, backend, monkeypatch):
