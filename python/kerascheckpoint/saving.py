@@ -89,10 +89,7 @@ class Saver:
         target = Target(path, self._storage, self._root, self._next_writers(processes))
         try:
             form, content = self._content(model, form_of(path), target.writers.index == 0)
-            if isinstance(content, KerasSave):
-                content = dataclasses.replace(content, arrays=state_arrays or {})
-            else:
-                content = content.with_arrays(state_arrays or {})
+            content = content.with_arrays(state_arrays or {})
         except BaseException as error:
             give_up(target.writers, error)
             raise

@@ -43,14 +43,20 @@ test_that("where R has drawn no number, nothing is restored", {
   expect_identical(.Random.seed, state)
 })
 
+# Train after set.seed(5); return what R draws next. R's seed is another one afterwards.
+drawn_after_training <- function(path, epochs) {
+  set.seed(5)
+  train(new_model(), callback_model_checkpoint(path), epochs = epochs)
+  expected <- runif(3)
+  set.seed(6)
+  expected
+}
+
 test_that("a resumed run draws in R what it would have drawn", {
   skip_without_keras()
   withr::local_preserve_seed()
   path <- file.path(local_directory(), "{epoch}.keras")
-  set.seed(5)
-  train(new_model(), callback_model_checkpoint(path), epochs = 2)
-  expected <- runif(3)
-  set.seed(6)
+  expected <- drawn_after_training(path, epochs = 2)
   train(new_model(), callback_model_checkpoint(path, resume = TRUE), epochs = 3)
   expect_identical(runif(3), expected)
 })
@@ -59,10 +65,7 @@ test_that("restore_checkpoint() and a finished run restore R's random numbers as
   skip_without_keras()
   withr::local_preserve_seed()
   path <- file.path(local_directory(), "{epoch}.keras")
-  set.seed(5)
-  train(new_model(), callback_model_checkpoint(path), epochs = 1)
-  expected <- runif(3)
-  set.seed(6)
+  expected <- drawn_after_training(path, epochs = 1)
   restore_checkpoint(new_model(), sub("{epoch}", "1", path, fixed = TRUE))
   expect_identical(runif(3), expected)
   set.seed(6)

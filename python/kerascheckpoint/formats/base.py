@@ -220,6 +220,10 @@ class KerasSave:
     write: Callable[[str], None]
     arrays: "Mapping[str, np.ndarray[Any, Any]]" = dataclasses.field(default_factory=dict)
 
+    def with_arrays(self, arrays: "Mapping[str, np.ndarray[Any, Any]]") -> "KerasSave":
+        """Return the same for a file that holds these arrays."""
+        return dataclasses.replace(self, arrays=arrays)
+
 
 class CheckpointWriter(Protocol):
     """Writes one checkpoint after the other and keeps what the next one can reuse."""

@@ -1,4 +1,4 @@
-"""Steer a running `fit`: where it starts, and which batches it draws without training on them."""
+"""Steer a running `fit`: where it starts, and what its local variables hold."""
 
 import sys
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def callbacks_of_fit(model: Any) -> list[Any]:
     Without the history and the progress bar that Keras adds; none if they cannot be found. `fit`
     keeps them in a local variable. Seen in Keras 3.3 to 3.15.
     """
-    found = _callback_list(model)
+    found = callback_list(model)
     own = [getattr(found, name, None) for name in ("_history", "_progbar")]
     return [each for each in getattr(found, "callbacks", []) if each not in own]
 
@@ -41,7 +41,7 @@ def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
     By then every callback has heard that training begins, which resets some. If the list of
     callbacks cannot be found, nothing happens.
     """
-    callbacks = _callback_list(model)
+    callbacks = callback_list(model)
     if callbacks is None:
         return
     behind = callbacks.on_epoch_begin
@@ -54,35 +54,38 @@ def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
     callbacks.on_epoch_begin = begin
 
 
-def _callback_list(model: Any) -> Any:
-    frame = fit_frame(model)
-    return None if frame is None else frame.f_locals.get("callbacks")
+def callback_list(model: Any) -> Any:
+    """Return what tells the callbacks of the running `fit` of its events, `None` if not found."""
+    return _local_of_fit(model, "callbacks")
+
+
+def epoch_iterator(model: Any) -> Any:
+    """Return what gives the running `fit` its batches, `None` if it is not found.
+
+    `fit` keeps it in a local variable. Seen in Keras 3.3 to 3.16.
+    """
+    iterator = _local_of_fit(model, "epoch_iterator")
+    return iterator if hasattr(iterator, "data_adapter") else None
 
 
 def data_of_fit(model: Any) -> Any:
-    """Return the adapter that Keras has put around the data of the running `fit`, if it is found.
-
-    `fit` keeps what iterates over it in a local variable. Seen in Keras 3.3 to 3.15.
-    """
-    frame = fit_frame(model)
-    iterator = None if frame is None else frame.f_locals.get("epoch_iterator")
-    return getattr(iterator, "data_adapter", None)
+    """Return the adapter that Keras has put around the data of the running `fit`, if found."""
+    return getattr(epoch_iterator(model), "data_adapter", None)
 
 
 def epochs_of_fit(model: Any) -> int | None:
     """Return the argument `epochs` of the running `fit`, if it can be found."""
-    frame = fit_frame(model)
-    epochs = frame.f_locals.get("epochs") if frame is not None else None
+    epochs = _local_of_fit(model, "epochs")
     return epochs if isinstance(epochs, int) else None
 
 
-def fit_frame(model: Any) -> FrameType | None:
-    """Return the frame of the `fit` of `model` that is running on this thread, if there is one."""
+def _local_of_fit(model: Any, name: str) -> Any:
+    """Return a local variable of the `fit` of `model` that is running on this thread, or `None`."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         is_fit = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
         if is_fit and "callbacks" in frame.f_locals:
-            return frame
+            return frame.f_locals.get(name)
         frame = frame.f_back
     return None
 

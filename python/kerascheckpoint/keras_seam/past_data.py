@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from .fit_control import fit_frame
+from .fit_control import callback_list, epoch_iterator
 from .private import BACKEND
 from .py_dataset import count_epochs, holds_batches, start_at_index
 
@@ -37,17 +37,19 @@ def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Sho
         epoch_steps: Batches of each, if known.
         show: Shows the progress of what takes seconds.
     """
-    iterator = _epoch_iterator(model)
+    iterator = epoch_iterator(model)
     if iterator is None:
         return
     adapter = iterator.data_adapter
     _rebuild_dataset(iterator, adapter)
     kind = type(adapter).__name__
     is_dataset = kind == "PyDatasetAdapter"
-    has_own_state = hasattr(getattr(adapter, "_dataloader", None), "state_dict")
-    must_draw = kind == "GeneratorDataAdapter" or has_own_state
-    must_draw = must_draw or (is_dataset and holds_batches(adapter))
-    if iterator.steps_per_epoch or must_draw:
+    if (
+        iterator.steps_per_epoch
+        or kind == "GeneratorDataAdapter"
+        or hasattr(getattr(adapter, "_dataloader", None), "state_dict")
+        or (is_dataset and holds_batches(adapter))
+    ):
         total = epochs * (iterator.steps_per_epoch or epoch_steps or 0)
         progress = _Progress("the data of the epochs that are done", total, show)
         for _ in range(epochs):
@@ -80,7 +82,7 @@ def begin_after(
     Raises:
         RuntimeError: If the data of this `fit` are out of reach.
     """
-    iterator = _epoch_iterator(model)
+    iterator = epoch_iterator(model)
     if iterator is None:
         raise RuntimeError(
             "the fit() of this model keeps its data where kerascheckpoint cannot reach them, so it "
@@ -123,13 +125,6 @@ class _Progress:
         if time.monotonic() - self._last_shown > _SILENT:
             self._last_shown = time.monotonic()
             self._show(f"drawing {self._what} again: batch {self._done} of {self._total}")
-
-
-def _epoch_iterator(model: Any) -> Any:
-    """Return what gives the running `fit` of `model` its batches, `None` if it is out of reach."""
-    frame = fit_frame(model)
-    iterator: Any = frame.f_locals.get("epoch_iterator") if frame is not None else None
-    return iterator if hasattr(iterator, "data_adapter") else None
 
 
 def _rebuild_dataset(iterator: Any, adapter: Any) -> None:
@@ -194,7 +189,7 @@ def _build_metrics(iterator: Any, model: Any, batch: Any) -> None:
 
 def _step_without_training(model: Any, step: Any) -> Any:
     """Return a step like `step` that leaves the model as it is."""
-    train, callbacks = model.train_function, fit_frame(model).f_locals["callbacks"]  # type: ignore[union-attr]
+    train, callbacks = model.train_function, callback_list(model)
 
     def pass_through(*arguments: Any) -> Any:
         model.train_function = train

@@ -1,16 +1,16 @@
 """What a model was compiled with, as texts to compare."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ..backends.arrays import to_numpy
 from ..keras_seam.serialization import not_importing_tensorflow
 
 
-@not_importing_tensorflow()
 def compiled(model: Any) -> str:
     """Return, as a text to compare, the loss and the metrics that a model was compiled with."""
-    config = model.get_compile_config() if getattr(model, "compiled", False) else {}
+    config = _compile_config(model)
     names = ("loss", "loss_weights", "metrics", "weighted_metrics")
     return json.dumps([config.get(name) for name in names], sort_keys=True, default=str)
 
@@ -46,9 +46,12 @@ def learning_rate(model: Any) -> tuple[float | None, str | None]:
     return None, f"{type(rate).__name__}({arguments})"
 
 
-@not_importing_tensorflow()
 def loss_weights(model: Any) -> str | None:
     """Return the weights that a model was compiled with, as a text; `None` for none."""
-    config = model.get_compile_config() if getattr(model, "compiled", False) else {}
-    weights = (config or {}).get("loss_weights")
+    weights = _compile_config(model).get("loss_weights")
     return None if weights is None else json.dumps(weights, sort_keys=True, default=str)
+
+
+@not_importing_tensorflow()
+def _compile_config(model: Any) -> Mapping[str, Any]:
+    return (model.get_compile_config() if getattr(model, "compiled", False) else None) or {}

@@ -107,13 +107,18 @@ def put_back(callback: Any, state: Mapping[str, Any], epoch: int) -> None:
 
 def keras_class(callback: Any) -> str | None:
     """Return the class of Keras' own that a callback is of, `None` for one of somebody else's."""
-    classes = type(callback).__mro__
-    if any(cls.__module__.startswith("kerascheckpoint.") for cls in classes):
+    if is_ours(callback):
         return None
+    classes = type(callback).__mro__
     names = [cls.__name__ for cls in classes if cls.__module__.startswith("keras.")]
     known = next((name for name in names if name in _ATTRIBUTES or name == _LOG), None)
     is_stock = type(callback).__module__.startswith("keras.") and names[0] != "LambdaCallback"
     return known or (names[0] if is_stock else None)
+
+
+def is_ours(callback: Any) -> bool:
+    """Tell whether a callback is of a class of this package, or of one that derives from it."""
+    return any(cls.__module__.startswith("kerascheckpoint.") for cls in type(callback).__mro__)
 
 
 def has_state(callback: Any) -> bool:

@@ -179,7 +179,7 @@ def _does_something_at_epoch_end(callback: Any) -> bool:
     """Tell whether a callback of the user's, without a state, hears of the ends of epochs."""
     if callback_states.has_state(callback) or callback_states.keras_class(callback):
         return False
-    if any(cls.__module__.startswith("kerascheckpoint.") for cls in type(callback).__mro__):
+    if callback_states.is_ours(callback):
         return False
     own = getattr(callback.on_epoch_end, "__func__", callback.on_epoch_end)
     return getattr(own, "__module__", "").split(".")[0] != "keras"

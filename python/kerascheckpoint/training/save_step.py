@@ -138,7 +138,8 @@ class SaveStep:
             CheckpointWriteError: If it cannot be written, with `on_save_error="raise"`.
         """
         run, settings = self._run, self._run.settings
-        if not run.role(occasion.model).takes_part:
+        role = run.role(occasion.model)
+        if not role.takes_part:
             return
         began = time.monotonic()
         path = settings.template.interrupt_path(path) if decision.spares_best else path
@@ -152,7 +153,6 @@ class SaveStep:
         )
         arrays: Arrays = {}
         fields["states"] = take_out(fields["states"], arrays)
-        role = run.role(occasion.model)
         if role.gathers and role.is_first:
             self._once.warn(
                 "gathers",
