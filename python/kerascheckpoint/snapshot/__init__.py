@@ -1,4 +1,4 @@
-"""A model's state at one instant: its objects, its arrays, and copies that outlive the next step.
+"""The state of a model at one moment: its objects, its arrays and stable copies of them.
 
 May import state, formats, backends, keras_seam and the root's words.
 """

@@ -1,4 +1,4 @@
-"""Take hold of the state of a model at one instant: what a walk over it found, not copied yet."""
+"""Capture the state of a model at one moment, without copying its arrays yet."""
 
 import dataclasses
 import datetime
@@ -20,7 +20,7 @@ from .fingerprint import is_same, take_fingerprint
 
 @dataclasses.dataclass
 class _Plan:
-    """What the walk over a model found; good until a fingerprint differs."""
+    """The objects found in a model. Valid until the model's fingerprint changes."""
 
     model: Any
     saveables: list[Saveable]
@@ -32,7 +32,7 @@ class _Plan:
 
 
 class Snapshotter:
-    """Takes snapshots of a model; what cannot change between them is found once."""
+    """Takes snapshots of a model, and reuses what has not changed since the last one."""
 
     def __init__(self) -> None:
         self._plan: _Plan | None = None
@@ -40,10 +40,10 @@ class Snapshotter:
     def take(
         self, model: Any, *, weights_only: bool, in_shards: bool = False
     ) -> ModelSnapshot | OnlyKeras:
-        """Return a snapshot as `capture` does, or the answer that only Keras can save this model.
+        """Return a snapshot as `capture` does, or `OnlyKeras` if only Keras can save this model.
 
         Raises:
-            Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
+            Exception: Whatever a layer's own `get_config`, `save_own_variables` ... raises.
         """
         try:
             return self.capture(model, weights_only=weights_only, in_shards=in_shards)
@@ -52,52 +52,37 @@ class Snapshotter:
 
     @not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool, in_shards: bool = False) -> ModelSnapshot:
-        """Return everything that a file of `model` holds, without a copy wherever possible.
+        """Return everything that a file of `model` holds, copying as little as possible.
 
-        What lies in the host's memory is seen through NumPy arrays; arrays on devices stay there,
-        and `snapshot.staging` brings them to the host. Unless the backend keeps values, both are
-        good only until training goes on.
+        Values in host memory become NumPy views. Arrays on devices stay there until
+        `snapshot.staging` brings them to the host. Both are valid only until training continues,
+        unless the backend keeps values.
 
         Args:
             model: The model.
-            weights_only: Whether config and assets are left out.
-            in_shards: Whether arrays on several devices are taken shard by shard.
+            weights_only: Whether to leave out config and assets.
+            in_shards: Whether to hold an array that lies on several devices as its shards.
 
         Raises:
-            KerasMustHandleError: If only Keras' own saving can write this model.
-            Exception: What a layer's own `get_config`, `save_own_variables` ... raises.
+            KerasMustHandleError: If only Keras itself can save this model.
+            Exception: Whatever a layer's own `get_config`, `save_own_variables` ... raises.
         """
         if not model.built:
             raise KerasMustHandleError("Keras itself reports unbuilt models")
         plan = self._current_plan(model)
-        stored: dict[str, Any] = {}
-        groups = []
-        for saveable in plan.saveables:
-            if not saveable.has_variables:
-                continue
-            group = ObjectGroup(saveable.path, saveable.name)
-            groups.append(group)
-            place = group.variables
-            for key, value in _own_variables(saveable.target).items():
-                stored[f"{place}/{key}"] = value
+        groups, stored = _stored_variables(plan.saveables)
         if plan.tree is None:
             plan.tree = state_tree.keys_in_state_tree(model, stored)
         arrays = hold_shards(stored) if in_shards else hold(stored)
         specs = plan.specs = _specs(arrays, plan.specs)
+        snapshot = ModelSnapshot(groups, arrays, specs, tree=plan.tree)
         if weights_only:
-            return ModelSnapshot(tuple(groups), arrays, specs, tree=plan.tree)
-        return ModelSnapshot(
-            tuple(groups),
-            arrays,
-            specs,
-            config=self._config(plan),
-            metadata=_metadata(),
-            assets=_assets(plan.saveables),
-            tree=plan.tree,
-        )
+            return snapshot
+        config, assets = self._config(plan), _assets(plan.saveables)
+        return dataclasses.replace(snapshot, config=config, metadata=_metadata(), assets=assets)
 
     def places(self, model: Any) -> list[tuple[Any, str]]:
-        """Return each object that stores variables, and where in the file."""
+        """Return each object that stores variables, with its path in the file."""
         stored = [entry for entry in self._current_plan(model).saveables if entry.has_variables]
         return [(entry.target, ObjectGroup(entry.path, entry.name).variables) for entry in stored]
 
@@ -116,9 +101,9 @@ class Snapshotter:
     def _config(self, plan: _Plan) -> str:
         """Return the text of `config.json`.
 
-        The architecture's part is computed once for a model of Keras' own classes, whose configs
-        depend on nothing that the fingerprint does not hold; the compile part at every save, as
-        learning rates change.
+        If the model consists of Keras' own classes, the fingerprint covers everything that the
+        architecture's part depends on, so that part is computed once. The compile part is computed
+        at every save, because learning rates change.
         """
         if not plan.is_settled:
             return dumps(serialize(plan.model))
@@ -134,14 +119,14 @@ class Snapshotter:
 
 
 def state_variables(model: Any) -> dict[str, Any]:
-    """Return about the variables that a file of `model` will hold, without a walk over it."""
+    """Return roughly the variables that a file of `model` will hold, without a walk over it."""
     optimizer = getattr(model, "optimizer", None)
     variables = [*model.weights, *getattr(optimizer, "variables", ())]
     return {str(index): variable for index, variable in enumerate(variables)}
 
 
 def _specs(held: Mapping[str, Any], last: tuple[ArraySpec, ...]) -> tuple[ArraySpec, ...]:
-    """Return the specs of arrays: the `last` ones if they still hold."""
+    """Return the specs of the held arrays: the `last` ones themselves if nothing changed."""
     found = {name: shape_and_dtype(value) for name, value in held.items()}
     if len(found) == len(last) and all(
         spec.name == name and (spec.shape, spec.dtype) == kind
@@ -155,9 +140,10 @@ def _specs(held: Mapping[str, Any], last: tuple[ArraySpec, ...]) -> tuple[ArrayS
 
 
 def _is_settled_by_fingerprint(target: Any) -> bool:
-    """Tell whether a fingerprint holds all that an object's config depends on.
+    """Tell whether the fingerprint covers everything that an object's config depends on.
 
-    Of a lambda the config holds the code and what it closes over, of a module of PyTorch all of it.
+    It does not for lambdas, whose config holds their code and closure, nor for PyTorch modules,
+    whose config holds the whole module.
     """
     attributes = vars(target)
     stock = type(target).__module__.startswith("keras.") and "get_config" not in attributes
@@ -170,8 +156,23 @@ def _compile_config(model: Any) -> Any:
     return keras.saving.serialize_keras_object(model.get_compile_config())
 
 
+def _stored_variables(
+    saveables: Iterable[Saveable],
+) -> tuple[tuple[ObjectGroup, ...], dict[str, Any]]:
+    """Return the groups of objects that have variables, and the variables by name in the file."""
+    groups, stored = [], {}
+    for saveable in saveables:
+        if not saveable.has_variables:
+            continue
+        group = ObjectGroup(saveable.path, saveable.name)
+        groups.append(group)
+        for key, value in _own_variables(saveable.target).items():
+            stored[f"{group.variables}/{key}"] = value
+    return tuple(groups), stored
+
+
 def _own_variables(target: Any) -> Mapping[str, Any]:
-    """Return what an object stores, with Keras' optimizers as variables and not as copies."""
+    """Return what an object stores; for Keras' optimizers the variables themselves, not copies."""
     if objects.is_stock_optimizer(target):
         return {str(index): variable for index, variable in enumerate(target.variables)}
     in_keras_way = objects.stores_in_keras_way(target)
@@ -188,7 +189,7 @@ def _metadata() -> dict[str, str]:
 
 
 def _assets(saveables: Iterable[Saveable]) -> dict[str, bytes]:
-    """Let each object that has assets write them, and return the files' contents."""
+    """Have each object with assets write them, and return the contents of the files."""
     owners = [entry for entry in saveables if hasattr(entry.target, "save_assets")]
     contents: dict[str, bytes] = {}
     if not owners:

@@ -1,4 +1,4 @@
-"""What a model was compiled with, as texts to compare."""
+"""What a model was compiled with, as strings that can be compared."""
 
 import json
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from ..keras_seam.serialization import not_importing_tensorflow
 
 
 def compiled(model: Any) -> str:
-    """Return, as a text to compare, the loss and the metrics that a model was compiled with."""
+    """Return the loss and the metrics that a model was compiled with, as a string to compare."""
     config = _compile_config(model)
     names = ("loss", "loss_weights", "metrics", "weighted_metrics")
     return json.dumps([config.get(name) for name in names], sort_keys=True, default=str)
 
 
 def optimizer_name(model: Any) -> str | None:
-    """Return the class of a model's optimizer, and of the one that it wraps, as a text to compare.
+    """Return the class names of a model's optimizer and of any that it wraps, to compare.
 
-    Optimizers of different classes may have state of the same form, and mean another by it.
+    Optimizers of different classes may have state of the same shapes but different meaning.
     """
     names = []
     optimizer = getattr(model, "optimizer", None)
@@ -29,10 +29,10 @@ def optimizer_name(model: Any) -> str | None:
 
 
 def learning_rate(model: Any) -> tuple[float | None, str | None]:
-    """Return the learning rate of a model's optimizer, or else its schedule as a text to compare.
+    """Return the learning rate of a model's optimizer, or its schedule as a string to compare.
 
-    Both are `None` for a model without an optimizer of Keras', or one that has trained already: its
-    rate may be what a callback made of it.
+    Both are `None` if the model has no Keras optimizer, or if it has already trained: a callback
+    may have changed the rate since.
     """
     optimizer: Any = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
@@ -47,7 +47,7 @@ def learning_rate(model: Any) -> tuple[float | None, str | None]:
 
 
 def loss_weights(model: Any) -> str | None:
-    """Return the weights that a model was compiled with, as a text; `None` for none."""
+    """Return the loss weights that a model was compiled with as JSON, or `None`."""
     weights = _compile_config(model).get("loss_weights")
     return None if weights is None else json.dumps(weights, sort_keys=True, default=str)
 

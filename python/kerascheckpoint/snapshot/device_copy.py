@@ -1,8 +1,8 @@
-"""Bring what lies on devices to the host while training goes on.
+"""Bring arrays from devices to the host while training continues.
 
-A copy on the device takes milliseconds and lets training go on at once; the way to the host is gone
-by the writing thread. Where the device has no room for a copy, the way to the host begins at once,
-in front of whatever training does next.
+Copying an array on its device takes milliseconds, after which training can continue; the writing
+thread then transfers the copy to the host. If the device has no room for a copy, the transfer
+starts immediately and runs before the next training step.
 """
 
 import math
@@ -16,58 +16,58 @@ from ..backends.base import Array, DeviceCopier, DeviceCopies, Transfer
 from ..notify import Once
 from .memory_layout import memory_for, place_arrays
 
-_MARGIN = 0.05  # of a device's memory, which a copy leaves free
-_BATCH = 32 << 20  # bytes that a save in the foreground brings to the host at once
+_MARGIN = 0.05  # share of a device's memory that a copy leaves free
+_BATCH = 32 << 20  # bytes that a foreground save transfers to the host at once
 
 
 def fits(room: Iterable[tuple[int, int, int]]) -> bool:
-    """Tell whether each device has room for a copy and something more.
+    """Tell whether each device has room for a copy and a margin.
 
     Args:
-        room: Of each device the bytes needed, free and in all.
+        room: For each device, the bytes needed, free and in total.
     """
     return all(free - needed >= total * _MARGIN for needed, free, total in room)
 
 
 def on_devices(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the held values that do not lie in the host's memory."""
+    """Return the held values that lie on devices, not in host memory."""
     return {name: value for name, value in held.items() if not isinstance(value, np.ndarray)}
 
 
 def size_of(value: Any) -> int:
-    """Return the bytes that a variable or held value takes on the host."""
+    """Return the size of a variable or held value on the host, in bytes."""
     shape, dtype = shape_and_dtype(value)
     return math.prod(shape) * dtype.itemsize
 
 
 class PendingArrays(Protocol):
-    """Arrays that a file will hold and that are not on the host yet."""
+    """Arrays to be written that are not on the host yet."""
 
     def wait(self) -> dict[str, Array]:
-        """Bring them to the host, on the thread that writes them."""
+        """Wait until they are on the host, and return them. Call it on the writing thread."""
 
     def release(self) -> None:
-        """Let all memory be used again; to be called once, whatever happened before."""
+        """Free all memory for reuse. Must be called once, even after an error."""
 
 
 class DeviceSnapshots:
-    """Takes copies of arrays on devices, one after the other."""
+    """Copies arrays that lie on devices, for one save at a time."""
 
     def __init__(self) -> None:
         self._copier: DeviceCopier | None = None
         self._once = Once()
 
     def prepare(self, held: Mapping[str, Any]) -> None:
-        """Do beforehand, on any thread, what the first copy would take long for."""
+        """Do the slow part of the first copy in advance, on any thread."""
         sizes = _sizes(held)
         self._get_copier().prepare(list(held.values()), memory_for(sizes.values()))
 
     def start(self, held: Mapping[str, Any], offsets: Mapping[str, int]) -> PendingArrays:
-        """Start to copy arrays, and return at once.
+        """Start to copy arrays, and return immediately.
 
         Args:
             held: Arrays on devices, by name.
-            offsets: Where in the file they will lie, as far as that is known.
+            offsets: Their offsets in the file, in bytes, where known.
         """
         sizes = _sizes(held)
         names, values = list(held), list(held.values())
@@ -78,21 +78,21 @@ class DeviceSnapshots:
         if fits(copier.room(values)):
             try:
                 return _Copied(names, copier.copy(values), places, size)
-            except RuntimeError:  # no room after all: both frameworks' errors derive from it
+            except RuntimeError:  # out of memory after all: JAX and PyTorch raise subclasses
                 pass
         return _Sent(names, copier.to_host(values, places, size))
 
     def stream(self, held: Mapping[str, Any]) -> "StreamedArrays":
-        """Return arrays that come to the host while those before them are written."""
+        """Return arrays, each of which is transferred while the ones before it are written."""
         return StreamedArrays(self._get_copier(), held)
 
     def report(self) -> None:
-        """Warn, once and on the calling thread, if no pinned memory was to be had."""
+        """Warn once, on the calling thread, if no pinned memory was available."""
         problem = self._copier.problem if self._copier else None
         if problem is not None:
             self._once.warn(
                 "pinned",
-                "saves of this model take longer, as there is no pinned memory for its arrays: "
+                "saves of this model take longer, because its arrays got no pinned memory: "
                 f"{problem}",
             )
 
@@ -124,7 +124,7 @@ class _Copied:
 
 
 class _Sent:
-    """Arrays that are on their way to the host already."""
+    """Arrays whose transfer to the host has started already."""
 
     def __init__(self, names: list[str], transfer: Transfer) -> None:
         self._names, self._transfer = names, transfer
@@ -137,17 +137,17 @@ class _Sent:
 
 
 class StreamedArrays(Mapping[str, Array]):
-    """Arrays by name, brought to the host as they are asked for, in batches.
+    """Arrays by name, brought to the host in batches as they are read.
 
-    While one batch is used the next one is on its way. An array is good until one of the next batch
-    is asked for.
+    While one batch is in use, the next is being transferred. An array is valid until one of the
+    next batch is read.
     """
 
     def __init__(self, copier: DeviceCopier, held: Mapping[str, Any]) -> None:
         self._copier, self._held = copier, held
         batches = list(_batches(_sizes(on_devices(held))))
         self._batches = iter(batches)
-        # All batches in blocks of one size: pinned memory is dear, and two blocks serve them all.
+        # Pinned memory is scarce: blocks of one size let two of them serve all batches.
         self._size = max((memory_for(sizes.values()) for sizes in batches), default=0)
         self._arrays: dict[str, Array] = {}
         self._used: Transfer | None = None
@@ -168,7 +168,7 @@ class StreamedArrays(Mapping[str, Array]):
         return len(self._held)
 
     def close(self) -> None:
-        """Let all memory be used again."""
+        """Free all memory for reuse."""
         used, coming = self._used, self._coming
         self._arrays, self._used, self._coming, self._batches = {}, None, None, iter(())
         if used is not None:
@@ -179,7 +179,7 @@ class StreamedArrays(Mapping[str, Array]):
             transfer.release()
 
     def _next_batch(self) -> bool:
-        """Wait for the next batch and start the one behind it; tell whether there was one."""
+        """Wait for the next batch and start the one after it; return False if none is left."""
         self._arrays = {}
         if self._used is not None:
             self._used.release()
@@ -202,7 +202,7 @@ class StreamedArrays(Mapping[str, Array]):
 
 
 def _batches(sizes: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """Divide arrays into runs of some size, or of one array that is larger."""
+    """Divide arrays into batches of at most `_BATCH` bytes; a larger array is its own batch."""
     batch: dict[str, int] = {}
     for name, size in sizes.items():
         if batch and sum(batch.values()) + size > _BATCH:

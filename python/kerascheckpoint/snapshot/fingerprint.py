@@ -1,4 +1,4 @@
-"""What the structure and the config of a model depend on, cheap to take and to compare."""
+"""A fingerprint of a model's structure and config, cheap to take and to compare."""
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -12,11 +12,10 @@ from ..storage.checksum import crc32
 
 
 def take_fingerprint(saveables: Iterable[Saveable]) -> list[Any]:
-    """Return what the structure and the config of a model depend on, cheap to compare.
+    """Return everything that the structure and the config of a model depend on.
 
-    For each object: its plain settings, and those of the initializers, regularizers ... that it
-    holds. Anything else, a function or a variable too, counts as the same as long as it is the
-    same object.
+    That is, for each object, its plain settings and those of the initializers, regularizers and the
+    like that it holds. Everything else, functions and variables included, is compared by identity.
     """
     marks = _Fingerprinter()
     for saveable in saveables:
@@ -25,15 +24,15 @@ def take_fingerprint(saveables: Iterable[Saveable]) -> list[Any]:
 
 
 def is_same(one: list[Any], other: list[Any]) -> bool:
-    """Tell whether two fingerprints are equal; what cannot be compared is not."""
+    """Tell whether two fingerprints are equal; values that cannot be compared never are."""
     try:
         return one == other
-    except Exception:  # arrays and tensors have several answers
+    except Exception:  # comparing arrays or tensors gives no single answer
         return False
 
 
 class _Fingerprinter:
-    """The marks found so far, and which containers they come from."""
+    """Collects the marks of a fingerprint, and the containers already visited."""
 
     def __init__(self) -> None:
         self.found: list[Any] = []
@@ -41,7 +40,7 @@ class _Fingerprinter:
         self._entered: dict[int, int] = {}
 
     def enter(self, container: Collection[Any]) -> bool:
-        """Mark a container by its number; tell whether it is a new one: it may hold itself."""
+        """Mark a container by its number; return whether it is new (one may contain itself)."""
         next_number = len(self._entered)
         number = self._entered.setdefault(id(container), next_number)
         self.add(number)
@@ -52,19 +51,19 @@ _Marker = Callable[[Any, _Fingerprinter], object]
 
 
 class _Markers(dict[type, _Marker | None]):
-    """How to mark a value, by its class; found out when the first one of that class is met."""
+    """How to mark a value, by class; determined when a class is first seen."""
 
     def __missing__(self, cls: type) -> _Marker | None:
-        return self.setdefault(cls, _way_for(cls))
+        return self.setdefault(cls, _marker_for(cls))
 
 
 _MARKERS = _Markers()
 
 
-def _way_for(cls: type) -> _Marker | None:
-    """Return how to mark a value of class `cls`; `None` if it is its own mark.
+def _marker_for(cls: type) -> _Marker | None:
+    """Return how to mark a value of class `cls`; `None` if the value itself is the mark.
 
-    The identity of an object cannot pass to another one as long as it is held here.
+    A mark holds a reference to the value, which keeps its `id()` from being reused.
     """
     if issubclass(cls, objects.saveable_type()):
         return None
@@ -102,21 +101,21 @@ def _mark_items(value: Collection[Any], marks: _Fingerprinter) -> None:
 
 def _mark_each(values: Iterable[Any], marks: _Fingerprinter) -> None:
     for value in values:
-        way = _MARKERS[type(value)]
-        if way is None:
+        marker = _MARKERS[type(value)]
+        if marker is None:
             marks.add(value)
         else:
-            way(value, marks)
+            marker(value, marks)
 
 
 def _mark_settings(value: Any, marks: _Fingerprinter) -> None:
-    """Mark an initializer, regularizer ... by its settings, of which its config is made."""
+    """Mark an initializer, regularizer or the like by the settings that make up its config."""
     marks.add(value)
     _mark_dict(vars(value), marks)
 
 
 def _mark_config(value: Any, marks: _Fingerprinter) -> None:
-    """Mark an object whose settings lie elsewhere by its config."""
+    """Mark an object that keeps its settings elsewhere (in slots, say) by its config."""
     marks.add(value)
-    with contextlib.suppress(Exception):  # its own code, which Keras has not asked for yet
-        marks.add(repr(value.get_config()))  # a text stays as it is when settings change
+    with contextlib.suppress(Exception):  # `get_config` may be the user's own code
+        marks.add(repr(value.get_config()))  # a string, so that later changes cannot reach it

@@ -1,4 +1,4 @@
-"""Arrays that are spread over processes, brought together one after the other."""
+"""Gather arrays that are spread over processes, one at a time."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,17 +7,17 @@ from ..backends.arrays import gather, is_spread
 
 
 class GatheredArrays(Mapping[str, Any]):
-    """Arrays by name; of those that are spread, the whole is fetched when it is asked for.
+    """Arrays by name; a spread array is gathered when it is read.
 
-    That is a collective call: every process has to fetch all of them, in their order. Each is kept
-    only until it was asked for, so a process holds about one whole array at a time.
+    Gathering is a collective call, so every process must read all of them, in order. An array is
+    kept only until it is read, so a process holds about one whole array at a time.
     """
 
     def __init__(self, held: Mapping[str, Any]) -> None:
-        """Take hold of arrays.
+        """Wrap arrays.
 
         Args:
-            held: Held values, with spread ones as the backend's own arrays.
+            held: Held values; spread ones are the backend's own arrays.
         """
         self._held = held
         self._waiting = [name for name, value in held.items() if is_spread(value)][::-1]
@@ -35,7 +35,7 @@ class GatheredArrays(Mapping[str, Any]):
         return len(self._held)
 
     def finish(self) -> None:
-        """Fetch what is left, and keep none of it: other processes wait for that."""
+        """Gather and drop the remaining arrays, for which the other processes are waiting."""
         self._fetched = {}
         while self._waiting:
             self._fetch()

@@ -1,4 +1,4 @@
-"""Where arrays lie in a block of memory, so that direct I/O can write them from there."""
+"""Layout of arrays in a block of memory such that direct I/O can write them from there."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,11 +8,11 @@ _ALIGNMENT = 64  # bytes
 
 
 def place_arrays(sizes: Mapping[str, int], offsets: Mapping[str, int]) -> dict[str, int]:
-    """Return a place in the memory for each array, less than a block from the one before.
+    """Return the position of each array in memory, with gaps of less than a block.
 
     Args:
-        sizes: Bytes of each array.
-        offsets: Where in the file arrays will lie, as far as that is known.
+        sizes: Size of each array, in bytes.
+        offsets: Offsets of arrays in the file, in bytes, where known.
     """
     places, position = {}, 0
     for name, size in sizes.items():
@@ -26,5 +26,5 @@ def place_arrays(sizes: Mapping[str, int], offsets: Mapping[str, int]) -> dict[s
 
 
 def memory_for(sizes: Iterable[int]) -> int:
-    """Return bytes in which arrays of these sizes find a place, wherever they lie in the file."""
+    """Return how many bytes suffice for arrays of these sizes, whatever their offsets."""
     return sum(size + BLOCK for size in sizes)

@@ -1,4 +1,4 @@
-"""The objects of a model and their places in a file, whatever their ways to store variables."""
+"""The objects of a model and their paths in a file."""
 
 import math
 import re
@@ -11,11 +11,11 @@ from ..keras_seam import objects
 from ..keras_seam.objects import Saveable
 from ..keras_seam.store import KerasMustHandleError
 
-OPTIMIZER = "optimizer"  # where Keras stores a model's optimizer, unless it meets it earlier
+OPTIMIZER = "optimizer"  # where Keras stores a model's optimizer, unless a layer holds it too
 
 
 def saveables_or_none(model: Any) -> list[Saveable]:
-    """Return the objects that Keras would save; none if this Keras walks in an unknown way."""
+    """Return the objects that Keras would save; none if this version of Keras is unknown."""
     try:
         return objects.saveables(model)
     except KerasMustHandleError:
@@ -23,7 +23,7 @@ def saveables_or_none(model: Any) -> list[Saveable]:
 
 
 def optimizers(model: Any) -> dict[str, Any]:
-    """Return the optimizers of a model by their places: its own one first, then any others."""
+    """Return the optimizers of a model by path: its own one first, then any others."""
     own = getattr(model, "optimizer", None)
     found = {
         saveable.path: saveable.target
@@ -35,7 +35,7 @@ def optimizers(model: Any) -> dict[str, Any]:
 
 
 def size_of(variables: Iterable[Any]) -> int:
-    """Return the bytes that the values of variables take."""
+    """Return the total size of variables, in bytes."""
     return sum(math.prod(variable.shape) * _item_size(variable.dtype) for variable in variables)
 
 

@@ -1,4 +1,4 @@
-"""Sharded arrays as their shards, each under a name of its own, and back."""
+"""Split sharded arrays into separately named shards, and join them again."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from ..model_state import ShardedArray
 
 
 def split(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arrays with each shard of a sharded one by itself."""
+    """Return arrays by name, with every sharded array replaced by its shards."""
     found: dict[str, Any] = {}
     for name, array in arrays.items():
         if isinstance(array, ShardedArray):
@@ -20,7 +20,7 @@ def split(arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sharded(arrays: Mapping[str, Any]) -> dict[str, ShardedArray]:
-    """Return the forms of the sharded ones among arrays, without the values of their shards."""
+    """Return the layouts of the sharded arrays among `arrays`, without the shards' values."""
     return {
         name: dataclasses.replace(
             array, shards=tuple(dataclasses.replace(s, values=None) for s in array.shards)
@@ -30,25 +30,25 @@ def sharded(arrays: Mapping[str, Any]) -> dict[str, ShardedArray]:
     }
 
 
-def join(forms: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arrays in the order of `forms`, with the shards where these are sharded.
+def join(layouts: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `split`: return arrays in the order of `layouts`, with shards joined again.
 
     Args:
-        forms: Arrays, of which only names and the places of shards count.
-        arrays: What `split` made of arrays of these forms, brought elsewhere.
+        layouts: The arrays before they were split; only their names and shard indices are used.
+        arrays: What `split` returned, or copies of it.
     """
     joined: dict[str, Any] = {}
-    for name, form in forms.items():
-        if isinstance(form, ShardedArray):
+    for name, layout in layouts.items():
+        if isinstance(layout, ShardedArray):
             shards = [
                 dataclasses.replace(shard, values=arrays[_name(name, number)])
-                for number, shard in enumerate(form.shards)
+                for number, shard in enumerate(layout.shards)
             ]
-            joined[name] = dataclasses.replace(form, shards=tuple(shards))
+            joined[name] = dataclasses.replace(layout, shards=tuple(shards))
         else:
             joined[name] = arrays[name]
     return joined
 
 
 def _name(name: str, number: int) -> str:
-    return f"{name}#{number}"  # no array's name has this sign behind the last slash
+    return f"{name}#{number}"  # no array name has a "#" after its last slash

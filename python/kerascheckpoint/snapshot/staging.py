@@ -1,10 +1,12 @@
-"""Bring a snapshot out of the reach of training, into host memory that is kept and reused.
+"""Copy a snapshot to where training cannot change it: host memory that is kept and reused.
 
-Memory that was touched before is copied to several times faster than fresh memory, so the first
-copy's memory is touched by a thread when training begins. Views on JAX and PyTorch are copied
-before training goes on. Those on TensorFlow keep their values, but the next step needs fresh memory
-for every array that one of them still holds: they are copied, and let go, while that step computes.
-What lies on a device is copied there and brought to the host by the writing thread.
+Copying into memory that was touched before is several times faster than into fresh memory, so a
+thread touches the memory of the first copy when training begins.
+
+- JAX and PyTorch: views are copied before training continues.
+- TensorFlow: views keep their values, but the next step needs fresh memory for every array that a
+  view still holds. So the views are copied and released while that step computes.
+- Arrays on devices are copied there; the writing thread brings the copies to the host.
 """
 
 import contextlib
@@ -28,10 +30,10 @@ _PAGE = 4096  # bytes
 
 @dataclasses.dataclass(frozen=True)
 class StagedSnapshot:
-    """What a file will hold, out of the reach of training.
+    """A snapshot that training can no longer change.
 
     Attributes:
-        memory: Where the copies of what lay in the host's memory are.
+        memory: Holds the copies of the arrays that were in host memory.
     """
 
     memory: memoryview
@@ -41,20 +43,20 @@ class StagedSnapshot:
     _pending: PendingArrays | None = None
 
     def content(self) -> ModelSnapshot:
-        """Return it with all arrays on the host; for the thread that writes it."""
+        """Return the snapshot with all arrays on the host. Call it on the writing thread."""
         for copied in self._copying:
             copied.result()
         arrays = {**self._host, **({} if self._pending is None else self._pending.wait())}
         return dataclasses.replace(self._snapshot, arrays=join(self._snapshot.arrays, arrays))
 
     def release_device(self) -> None:
-        """Let the memory of what came from devices be used again."""
+        """Free the memory of the arrays that came from devices for reuse."""
         if self._pending is not None:
             self._pending.release()
 
 
 class StagingBuffers:
-    """Keeps the memory of one earlier copy for the next."""
+    """Stages snapshots, and keeps the memory of each copy for the next one."""
 
     def __init__(self) -> None:
         self._free: list[memoryview] = []
@@ -62,13 +64,13 @@ class StagingBuffers:
         self._preparing: Future[None] | None = None
 
     def prepare(self, variables: Mapping[str, Any], *, in_shards: bool = False) -> None:
-        """Get memory for a copy of `variables` ready by a thread, so that no save waits for it.
+        """Have a thread prepare memory for a copy of `variables`, so that no save waits for it.
 
-        What goes wrong in the thread does so again at the first save, and is reported there.
+        An error in the thread occurs again at the first save, which reports it.
 
         Args:
-            variables: What a file will hold, about.
-            in_shards: Whether only the shards are copied that this process writes.
+            variables: Roughly what a file will hold.
+            in_shards: Whether to copy only the shards that this process writes.
         """
         variables = split(hold_shards(variables)) if in_shards else variables
         on_device = {name: each for name, each in variables.items() if is_on_device(each)}
@@ -91,14 +93,14 @@ class StagingBuffers:
         pool.shutdown(wait=False)
 
     def stage(self, snapshot: ModelSnapshot, offsets: Mapping[str, int]) -> StagedSnapshot:
-        """Return what a file will hold, so that nothing which training does from now on changes it.
+        """Copy a snapshot so that training can no longer change it.
+
+        Pass the result to `release` once the file is written, so that its memory is reused.
 
         Args:
             snapshot: What the file will hold, not copied; the caller should not keep it.
-            offsets: Where in the file arrays will lie, as far as that is known: their copies then
-                lie in memory in such a way that they need no second one (see `direct_io`).
-
-        The memory goes back with `release` when the file is written.
+            offsets: Offsets of arrays in the file, in bytes, where known. Their copies are then
+                aligned such that direct I/O needs no second copy (see `direct_io`).
         """
         self._finish_preparing()
         held = split(snapshot.arrays)
@@ -107,7 +109,7 @@ class StagingBuffers:
         in_memory = {name: array for name, array in held.items() if name not in on_device}
         try:
             return self._stage_on_host(snapshot, in_memory, offsets, pending)
-        except BaseException:  # an interrupt too: the device's memory would stay taken
+        except BaseException:  # including an interrupt: the device's memory must not stay in use
             if pending is not None:
                 pending.release()
             raise
@@ -119,7 +121,7 @@ class StagingBuffers:
         offsets: Mapping[str, int],
         pending: PendingArrays | None,
     ) -> StagedSnapshot:
-        """Copy `arrays`, which lie in the host's memory, and put all of a file together."""
+        """Copy `arrays`, which are in host memory, and assemble the staged snapshot."""
         copied = arrays
         keep_values = backend().KEEPS_VALUES
         if keep_values:
@@ -142,9 +144,9 @@ class StagingBuffers:
 
     @contextlib.contextmanager
     def on_host(self, snapshot: ModelSnapshot) -> Iterator[ModelSnapshot]:
-        """Give what a file will hold, whose arrays on devices come to the host while it is written.
+        """Yield a snapshot whose arrays come from devices to the host while they are written.
 
-        For a save that training waits for: nothing is copied.
+        For foreground saves: training waits, so nothing is copied.
         """
         held = split(snapshot.arrays)
         if not on_devices(held):
@@ -161,12 +163,12 @@ class StagingBuffers:
             arrays.close()
 
     def release(self, staged: StagedSnapshot) -> None:
-        """Keep its memory for the next copy."""
+        """Keep the memory of a staged snapshot for the next one."""
         staged.release_device()
         self._free = [staged.memory]
 
     def close(self) -> None:
-        """Give all memory back to the system; say what kept it from being pinned."""
+        """Return all memory to the system; warn if it could not be pinned."""
         self._finish_preparing()
         self._devices.report()
         self._free, self._devices = [], DeviceSnapshots()
@@ -184,7 +186,10 @@ class StagingBuffers:
 def _copy_all(pairs: list[tuple[Array, Array]]) -> "list[Future[None]]":
     """Copy the second array of each pair into the first.
 
-    Large ones are copied by two threads, whose outcomes are returned; each is let go at once.
+    Two threads copy the large arrays, and release each source as soon as it is copied.
+
+    Returns:
+        A future for each large array.
     """
     pool = ThreadPoolExecutor(2, thread_name_prefix="kerascheckpoint copy")
     copying = []
