@@ -1,7 +1,7 @@
-"""What each Keras backend tells of its arrays: one interface for the rest of the package.
+"""The interface that each Keras backend implements for its arrays.
 
-A *held* value is what remains of a variable once its value of now has been taken hold of: a NumPy
-array where it lies in the host's memory, else the backend's own array on its device.
+A *held* value is the value that a variable had at one moment: a NumPy array if it lies in host
+memory, else the backend's own array on its device.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,52 +16,53 @@ class Transfer(Protocol):
     """Arrays on their way from a device to the host."""
 
     def wait(self) -> list[Array]:
-        """Return them in the host's memory, in their order, as soon as all are there."""
+        """Wait for all arrays; return them in host memory, in order."""
 
     def release(self) -> None:
-        """Let the memory of the arrays that `wait` returned be used again."""
+        """Free the memory of the arrays that `wait` returned for reuse."""
 
 
 class DeviceCopies(Protocol):
-    """Copies of arrays on their device, out of the reach of training."""
+    """Copies of arrays on their device, which training cannot change."""
 
     def to_host(self, places: Sequence[int], size: int) -> Transfer:
-        """Start to bring the copies to the host; see `DeviceCopier.to_host`."""
+        """Start to transfer the copies to the host; see `DeviceCopier.to_host`."""
 
     def release(self) -> None:
-        """Let the device's memory be used again; safe to call twice."""
+        """Free the device's memory for reuse; safe to call twice."""
 
 
 class DeviceCopier(Protocol):
-    """Copies arrays on their device, and from there to the host, and waits for neither."""
+    """Starts copies of arrays on their device, and from there to the host, without waiting."""
 
     problem: str | None
-    """Why the host's memory is not pinned, as soon as that is known; `None` while it is."""
+    """Why host memory could not be pinned; `None` if no attempt has failed."""
 
     def prepare(self, values: Sequence[Any], size: int) -> None:
-        """Do beforehand, on any thread, what the first copy would take long for.
+        """Do the slow part of the first copy in advance, on any thread.
 
         Args:
-            values: Arrays on devices, of which only shape, dtype and device count.
+            values: Arrays on devices; only their shapes, dtypes and devices are used.
             size: Bytes of host memory that a transfer of them needs.
         """
 
     def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
-        """Return for each device the bytes that a copy takes, that are free, and that there are.
+        """Return for each device the bytes that a copy needs, free bytes and total bytes.
 
-        A device that needs no new memory is left out; one that cannot be asked has none.
+        A device that needs no new memory is left out. One that does not report its memory counts
+        as full.
         """
 
     def copy(self, values: Sequence[Any]) -> DeviceCopies:
-        """Start to copy arrays on their devices, and return at once."""
+        """Start to copy arrays on their devices, and return immediately."""
 
     def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> Transfer:
-        """Start to bring arrays to the host as they are now, whatever training does next.
+        """Start to transfer the current values of arrays to the host, whatever training does next.
 
         Args:
             values: Arrays on devices.
-            places: Where in one block of host memory each should lie, if the copier can choose.
-            size: Bytes of that block.
+            places: Where each should lie in one block of host memory, if the copier can choose.
+            size: Size of that block, in bytes.
         """
 
 
@@ -69,19 +70,19 @@ class Backend(Protocol):
     """A module of this folder: `tensorflow`, `jax`, `torch` or `other`."""
 
     KEEPS_VALUES: bool
-    """Whether what is held of a variable keeps its value when training goes on."""
+    """Whether held values stay the same while training continues."""
 
     def is_on_device(self, value: Any) -> bool:
-        """Tell whether an array or tensor lies in the memory of a GPU or its like."""
+        """Tell whether an array or tensor lies in the memory of a GPU or other accelerator."""
 
     def hold(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Take hold of the values of now; bring none from a device to the host."""
+        """Hold the current values, without transferring any from a device to the host."""
 
     def to_host(self, held: Any) -> Array:
         """Return a held value as a NumPy array, copied only if it lies on a device."""
 
     def shape_and_dtype(self, held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
-        """Return what `to_host` would have, without a transfer."""
+        """Return the shape and dtype that `to_host` would give, without a transfer."""
 
     def new_copier(self) -> DeviceCopier:
         """Return a copier of arrays on devices."""

@@ -1,4 +1,4 @@
-"""Arrays of JAX, whose memory the next step takes over where they are donated to it."""
+"""Arrays of JAX. The next step reuses the memory of those that are donated to it."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ KEEPS_VALUES = False
 
 
 def hold(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return views of what lies in the host's memory; see `backends.arrays.hold`."""
+    """Return NumPy views of values in host memory; see `backends.arrays.hold`."""
     return {name: _held(value) for name, value in values.items()}
 
 
 def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `hold` does, but of sharded arrays the shards that this process is to write."""
+    """Return what `hold` does, but sharded arrays as the shards that this process writes."""
     return {
         name: _held_shards(value) if _is_sharded(value) else _held(_one_copy(value))
         for name, value in values.items()
@@ -30,7 +30,7 @@ def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_spread(value: Any) -> bool:
-    """Tell whether parts of an array lie in other processes alone."""
+    """Tell whether other processes hold parts of an array that this process does not."""
     return (
         isinstance(value, jax.Array)
         and not value.is_fully_addressable
@@ -39,37 +39,37 @@ def is_spread(value: Any) -> bool:
 
 
 def gather(value: Any) -> Array:
-    """Return the whole of an array that is spread over processes: a collective call."""
+    """Return the whole of an array that is spread over processes (a collective call)."""
     return np.asarray(multihost_utils.process_allgather(value, tiled=True))
 
 
 def from_parts(like: Any, read: "Callable[[Index], Array]") -> Any:
-    """Return an array that is spread as another one; each process reads its own parts.
+    """Return a new array spread like another one; each process reads its own parts.
 
     Args:
-        like: An array of the same shape, dtype and layout.
-        read: Returns a part of the new array.
+        like: An array of the same shape, dtype and sharding.
+        read: Returns the part of the new array at an index.
     """
     places = like.sharding.addressable_devices_indices_map(like.shape)
     parts = []
-    for device, index in places.items():  # one after the other: one part is in memory twice at most
+    for device, index in places.items():  # one at a time: at most one part is in memory twice
         part = jax.device_put(read(_bounded(index, like.shape)), device)
         parts.append(part.block_until_ready())
     return jax.make_array_from_single_device_arrays(like.shape, like.sharding, parts)
 
 
 def to_host(held: Any) -> Array:
-    """Return an array as one of NumPy, over the same memory if it lies in the host's."""
+    """Return a NumPy array, over the same memory if that is host memory."""
     return np.asarray(held)
 
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
-    """Return those of an array."""
+    """Return the shape and dtype of an array."""
     return tuple(held.shape), np.dtype(held.dtype)
 
 
 def is_on_device(value: Any) -> bool:
-    """Tell whether an array lies in the memory of a GPU or its like."""
+    """Tell whether an array lies in the memory of a GPU or other accelerator."""
     if _has_only_processors() or not isinstance(value, jax.Array):
         return False
     platforms: set[str] = {device.platform for device in value.devices()}
@@ -78,7 +78,7 @@ def is_on_device(value: Any) -> bool:
 
 @functools.cache
 def _has_only_processors() -> bool:
-    platform: str = jax.default_backend()  # takes a while, and does not change
+    platform: str = jax.default_backend()  # slow, and never changes
     return platform == "cpu"
 
 
@@ -99,7 +99,7 @@ def _is_sharded(value: Any) -> bool:
 
 
 def _one_copy(value: Any) -> Any:
-    """Return one device's copy of an array that several have, so that no other is asked."""
+    """Return one device's copy of a replicated array, so that no other device is read."""
     if isinstance(value, jax.Array) and len(value.sharding.device_set) > 1:
         return value.addressable_data(0)
     return value
@@ -116,7 +116,7 @@ def _held_shards(value: Any) -> ShardedArray:
 
 
 def _bounded(index: Index, shape: tuple[int, ...]) -> Index:
-    """Return an index whose slices all have a begin and an end."""
+    """Return an index whose slices all have a start and a stop."""
     bounds = [part.indices(length) for part, length in zip(index, shape, strict=True)]
     return tuple(slice(start, stop) for start, stop, _ in bounds)
 

@@ -1,7 +1,7 @@
 """Copies of JAX arrays: on their device by one compiled function, then into pinned host memory.
 
-JAX hands out pinned memory through a memory kind and keeps what it has allocated for the next
-transfer, so its buffers lie where JAX put them and not as in the file.
+JAX allocates pinned memory through a memory kind and keeps it for the next transfer. So JAX chooses
+where arrays lie there; they cannot be laid out as in the file.
 """
 
 import dataclasses
@@ -17,14 +17,14 @@ from jax.sharding import SingleDeviceSharding
 from .base import Array
 
 _KIND = "pinned_host"
-_KEPT = 4  # compiled functions: a model whose variables change needs another one
+_KEPT = 4  # compiled functions; a model needs a new one if its variables change
 
 Index = tuple[slice, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Sharded:
-    """An array as its shards, each part of it once and each an array on a single device."""
+    """An array as its shards: each part once, as an array on a single device."""
 
     shape: tuple[int, ...]
     dtype: "np.dtype[Any]"
@@ -41,7 +41,7 @@ class Copier:
         self._peaks: dict[Any, int] = {}
 
     def prepare(self, values: Sequence[Any], size: int) -> None:
-        """Compile the copy for these arrays and let JAX allocate pinned memory for them."""
+        """Compile the copy of these arrays and have JAX allocate pinned memory for them."""
         specs = [spec for value in values for spec in _shard_specs(value)]
         for group in _by_device(specs).values():
             self._copying([specs[place] for place in group])
@@ -51,10 +51,10 @@ class Copier:
             jax.block_until_ready(jax.device_put(blank, kinds))
 
     def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
-        """Count as taken what training needed at most before the first copy.
+        """Return each device's memory, counting training's peak before the first copy as in use.
 
-        A device that does not tell how much memory it has counts as full: a save must not be what
-        makes training run out of memory.
+        A device that does not report its memory counts as full, because a save must not make
+        training run out of memory.
         """
         specs = [spec for value in values for spec in _shard_specs(value)]
         answers = []
@@ -82,24 +82,24 @@ class Copier:
         )
 
     def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> "_Transfer":
-        """Start all transfers at once; JAX gives no array's memory away before its own ends."""
+        """Start all transfers; JAX reuses no array's memory before its transfer has ended."""
         return self.send([_split(value) for value in values])
 
     def send(self, arrays: list[_Sharded]) -> "_Transfer":
-        """Start to bring all shards to pinned memory, or bring them to other memory now."""
+        """Start to transfer all shards to pinned memory, or copy them to ordinary memory now."""
         shards = [shard for array in arrays for shard in array.shards]
         kinds = [_pinned(shard.sharding) for shard in shards]
         if None in kinds:
-            self.problem = f"JAX knows no {_KIND} memory of this device"
+            self.problem = f"JAX offers no {_KIND} memory for this device"
         else:
             try:
                 return _Transfer(arrays, jax.device_put(shards, kinds))
-            except RuntimeError as error:  # of jaxlib: no memory left, or none of this kind
+            except RuntimeError as error:  # from jaxlib: out of memory, or no memory of this kind
                 self.problem = str(error)
         return _Transfer(arrays, [np.array(shard) for shard in shards])
 
     def _copying(self, arrays: Sequence[Any]) -> Any:
-        """Return the compiled copy for arrays of these shapes, dtypes and places."""
+        """Return the compiled copy function for arrays of these shapes, dtypes and shardings."""
         key = tuple((array.shape, array.dtype, array.sharding) for array in arrays)
         if key not in self._compiled:
             while len(self._compiled) >= _KEPT:
@@ -110,7 +110,7 @@ class Copier:
 
 
 class _Copies:
-    """Arrays that training does not know; their memory is free when nobody refers to them."""
+    """Copies that only this object refers to, so that releasing them frees their memory."""
 
     def __init__(self, copier: Copier, arrays: list[_Sharded]) -> None:
         self._copier, self._arrays = copier, arrays
@@ -123,7 +123,7 @@ class _Copies:
 
 
 class _Transfer:
-    """Shards on their way; JAX itself keeps what they are read from until they have arrived."""
+    """Shards being transferred; JAX keeps their sources alive until they have arrived."""
 
     def __init__(self, arrays: list[_Sharded], on_host: list[Any]) -> None:
         self._arrays = [dataclasses.replace(array, shards=[]) for array in arrays]
@@ -139,7 +139,7 @@ class _Transfer:
 
 
 class _PinnedBytes:
-    """The bytes of an array in host memory, for NumPy, which keeps this object while it looks."""
+    """The bytes of an array in host memory. A NumPy view of them keeps the array alive."""
 
     def __init__(self, array: Any) -> None:
         self._array = array
@@ -155,9 +155,9 @@ def _copy_all(arrays: list[Any]) -> list[Any]:
 
 
 def _view(array: Any) -> Array:
-    """Return a NumPy array over the memory of one of JAX; NumPy's own way may copy it.
+    """Return a NumPy array over the memory of a JAX array, where `np.asarray` might copy.
 
-    Numbers of less than a byte may be packed in JAX' memory, and are not in NumPy's.
+    JAX may pack numbers smaller than a byte; NumPy does not, so those are converted.
     """
     if isinstance(array, np.ndarray) or not array.size or not _is_plain(array):
         return np.asarray(array)
@@ -180,7 +180,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _shard_places(value: Any) -> dict[Any, Index | None]:
-    """Return the devices of this process whose shards make up the whole, and their indices."""
+    """Return devices of this process whose shards form the whole array, with their indices."""
     sharding = value.sharding
     if sharding.is_fully_replicated:
         return {min(sharding.addressable_devices, key=lambda device: device.id): None}
@@ -192,7 +192,7 @@ def _shard_places(value: Any) -> dict[Any, Index | None]:
 
 
 def _shard_specs(value: Any) -> list[Any]:
-    """Return what `_split` will have, without touching the data, which may be donated already."""
+    """Return the specs of what `_split` returns, without the data, which may already be donated."""
     if _is_whole(value):
         return [jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)]
     return [
@@ -214,7 +214,7 @@ def _split(value: Any) -> _Sharded:
 
 
 def _by_device(arrays: Sequence[Any]) -> dict[Any, list[int]]:
-    """Return, for each device, which of `arrays` lie on it, in an order that their kind decides."""
+    """Return the positions in `arrays` of those on each device, ordered by dtype and shape."""
     groups: dict[Any, list[int]] = {}
     for place, array in enumerate(arrays):
         (device,) = array.sharding.device_set
@@ -225,14 +225,14 @@ def _by_device(arrays: Sequence[Any]) -> dict[Any, list[int]]:
 
 
 def _is_plain(array: Any) -> bool:
-    """Tell whether the bytes in memory are those of a NumPy array."""
+    """Tell whether an array's bytes in memory are laid out as in NumPy."""
     (device,) = array.sharding.device_set
-    is_linear = device.platform in ("cpu", "gpu")  # others may arrange arrays in tiles
+    is_linear = device.platform in ("cpu", "gpu")  # other platforms may tile arrays
     return is_linear and "int4" not in str(array.dtype) and "int2" not in str(array.dtype)
 
 
 def _pinned(sharding: Any) -> Any:
-    """Return the sharding for pinned memory beside the same device, or `None`."""
+    """Return the sharding for pinned memory of the same device, or `None`."""
     (device,) = sharding.device_set
     return _pinned_beside(device)
 

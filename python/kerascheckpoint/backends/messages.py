@@ -1,7 +1,7 @@
-"""Messages between the processes that write one checkpoint, from whatever thread writes it.
+"""Messages between the processes that write one checkpoint, sent from any thread.
 
-JAX' coordination service carries them, not its devices: a collective call on these would have to be
-made by the main thread, in its turn between the steps of the training.
+They go through JAX's coordination service. Collective calls on devices would not do: only the main
+thread can make those, in order with the training steps.
 """
 
 import itertools
@@ -11,29 +11,29 @@ from typing import Any
 
 from ..errors import CheckpointWriteError
 
-_PATIENCE = 30 * 60  # seconds for which a part may be waited for
-_LENGTH = 1 << 20  # characters of one message; the service takes 4 MB
+_TIMEOUT = 30 * 60  # seconds to wait for another process
+_LENGTH = 1 << 20  # characters per message; the service accepts 4 MB
 
-_numbers: Iterator[int] = itertools.count()  # all processes start conversations in one order
+_numbers: Iterator[int] = itertools.count()  # every process starts conversations in the same order
 
 
 class Conversation:
-    """What the processes of one training say to each other about the saves of one callback."""
+    """The messages between the processes of one training about the saves of one callback."""
 
     def __init__(self, index: int, count: int, client: Any) -> None:
-        """Start it: in every process, in the same order, on the main thread.
+        """Start a conversation; every process must do so in the same order, on the main thread.
 
         Args:
-            index: The number of this process.
-            count: How many there are.
-            client: The client of JAX' coordination service.
+            index: Number of this process, from 0.
+            count: Number of processes.
+            client: Client of JAX's coordination service.
         """
         self._index, self._count, self._client = index, count, client
         self._prefix = f"kerascheckpoint/{next(_numbers)}"
         self._saves = 0
 
     def next_save(self) -> "SaveMessages":
-        """Return the messages about the next save: in every process, in the same order."""
+        """Return the messages about the next save; every process calls this in the same order."""
         self._saves += 1
         places = [f"{self._prefix}/{number}" for number in (self._saves, self._saves - 1)]
         return SaveMessages(self._index, self._count, self._client, *places)
@@ -47,16 +47,16 @@ class SaveMessages:
         self._client, self._place, self._earlier = client, place, earlier
 
     def collect(self, phase: str, value: Any) -> list[Any]:
-        """Send a value to the first process, which gets the list of all."""
+        """Send a value to the first process, where this returns the values of all processes."""
         if self.index:
             self._put(f"{phase}/{self.index}", value)
             return []
         others = [self._get(f"{phase}/{index}", index) for index in range(1, self.count)]
-        self._client.key_value_delete(self._earlier)  # nobody reads what was said before
+        self._client.key_value_delete(self._earlier)  # everybody has read the last save's
         return [value, *others]
 
-    def hear_first(self, phase: str, value: Any = None) -> Any:
-        """Return the value that the first process gives, in every process."""
+    def broadcast(self, phase: str, value: Any = None) -> Any:
+        """Return, in every process, the value that the first process passes."""
         if self.index:
             return self._get(phase, 0)
         self._put(phase, value)
@@ -78,9 +78,9 @@ class SaveMessages:
     def _wait_for(self, name: str, sender: int) -> str:
         place = f"{self._place}/{name}"
         try:
-            return str(self._client.blocking_key_value_get(place, _PATIENCE * 1000))
+            return str(self._client.blocking_key_value_get(place, _TIMEOUT * 1000))
         except Exception as error:
             raise CheckpointWriteError(
-                f"process {sender} of this training does not answer, so this save is given up: "
+                f"process {sender} of this training does not answer, so this save was abandoned: "
                 f"{error}"
             ) from error

@@ -1,4 +1,4 @@
-"""Arrays of a Keras backend that none of the other modules knows: Keras converts them."""
+"""Arrays of any other Keras backend, as Keras converts them."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -27,11 +27,11 @@ def to_host(held: Any) -> Array:
 
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
-    """Return what the converted value has."""
+    """Return the shape and dtype of the converted value."""
     array = to_host(held)
     return array.shape, array.dtype
 
 
 def new_copier() -> NoReturn:
-    """Refuse: `hold` leaves nothing on a device."""
-    raise NotImplementedError("this backend's arrays lie in the host's memory")
+    """Raise, because `hold` leaves nothing on a device."""
+    raise NotImplementedError("this backend's arrays lie in host memory")

@@ -1,9 +1,8 @@
-"""The processes that train one model together: which one this is, and what they agree on.
+"""The processes that train one model together: which one this is, and how they agree.
 
-Each framework's own means of communication is used. `agree` and `gather` are collective calls: all
-processes have to make them in the same order, on the main thread, and each waits for the others. So
-they are made only where a decision has to be the same everywhere. With one process they cost
-nothing.
+They communicate through their framework. `agree` and `gather` are collective calls: every process
+must make them in the same order, on the main thread, and waits for the others. Use them only for
+decisions that must be the same in every process. With a single process they cost nothing.
 """
 
 import dataclasses
@@ -22,7 +21,7 @@ from .messages import Conversation
 _Value = TypeVar("_Value")
 _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
-_BLOCK = 256  # bytes; messages of one size need one compilation on JAX
+_BLOCK = 256  # bytes; JAX compiles once for each size of message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Processes:
 
     Attributes:
         index: Number of this process, from 0.
-        count: How many there are.
+        count: Number of processes.
     """
 
     index: int = 0
@@ -41,38 +40,38 @@ class Processes:
 
     @property
     def can_write_together(self) -> bool:
-        """Whether the others can be talked to from a thread that writes."""
+        """Whether a writing thread can exchange messages with the other processes."""
         return self.count > 1 and self._new_conversation is not None
 
     def new_conversation(self) -> Conversation:
-        """Start to talk about saves: in every process, in the same order, on the main thread."""
+        """Start a conversation about saves: see `Conversation`."""
         if self._new_conversation is None:
             raise RuntimeError("these processes cannot write one checkpoint together")
         return self._new_conversation()
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that decides, and that writes standard Keras files."""
+        """Whether this is the process that decides and writes standard Keras files."""
         return self.index == 0
 
     @property
     def can_agree(self) -> bool:
-        """Whether there are others, and a way to talk to them."""
+        """Whether there are other processes, and a way to reach them."""
         return self.count > 1 and self._gather is not None
 
     def agree(self, value: _Value) -> _Value:
-        """Return the first process's value, in every process.
+        """Return, in every process, the first process's value.
 
         Args:
-            value: Anything that JSON holds; that of the other processes does not matter.
+            value: Any JSON value; the values of the other processes are ignored.
         """
         return self.gather(value)[0]
 
     def gather(self, value: _Value) -> list[_Value]:
-        """Return every process's value, in the order of the processes.
+        """Return the values of all processes, in order.
 
         Args:
-            value: Anything that JSON holds.
+            value: Any JSON value.
         """
         if self._gather is None or self.count == 1:
             return [value]
@@ -87,7 +86,7 @@ class Processes:
         return [each for _, each in sorted(found, key=lambda pair: int(pair[0]))]
 
 
-def of(model: Any) -> Processes:
+def processes_of(model: Any) -> Processes:
     """Return the processes that train `model`."""
     if BACKEND == "jax":
         return _of_jax()
@@ -99,8 +98,8 @@ def of(model: Any) -> Processes:
 
 
 def is_first_process(model: Any) -> bool:
-    """Tell whether this process is the one of a distributed training that writes files."""
-    return of(model).is_first
+    """Tell whether this process is the one that writes files in a distributed training."""
+    return processes_of(model).is_first
 
 
 def _of_jax() -> Processes:
@@ -131,7 +130,7 @@ def _gather_by_torch(row: _Bytes) -> _Bytes:
     import torch
     from torch import distributed
 
-    # NCCL moves what lies on a GPU, gloo what lies in memory.
+    # NCCL transfers tensors on GPUs, gloo those in host memory.
     device = torch.device("cuda", torch.cuda.current_device()) if _uses_nccl() else None
     own = torch.tensor(row, device=device)
     rows = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
@@ -176,4 +175,4 @@ def _gather_by_tensorflow(strategy: Any, row: _Bytes, count: int) -> _Bytes:
     with strategy.scope():
         gathered = gather(tf.constant(row.astype(np.int32)))
     rows: _Bytes = np.asarray(strategy.experimental_local_results(gathered)[0]).astype(np.uint8)
-    return rows[:: len(rows) // count]  # a process has one row for each of its devices
+    return rows[:: len(rows) // count]  # each process has a row for each of its devices

@@ -1,4 +1,4 @@
-"""Arrays of TensorFlow: a read of a variable is an alias, and training does not change it."""
+"""Arrays of TensorFlow: reading a variable returns an alias, which training does not change."""
 
 import contextlib
 import functools
@@ -20,20 +20,20 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_host(held: Any) -> Array:
-    """Return a tensor as a NumPy array: an alias of it if it lies in the host's memory."""
+    """Return a tensor as a NumPy array, over the same memory if that is host memory."""
     try:
         return np.asarray(held)
-    except ValueError:  # a single number of a dtype that NumPy itself does not know
+    except ValueError:  # a scalar of a dtype that NumPy lacks
         return np.asarray(held.numpy(), held.dtype.as_numpy_dtype)
 
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
-    """Return those of a tensor."""
+    """Return the shape and dtype of a tensor."""
     return tuple(held.shape), np.dtype(held.dtype.as_numpy_dtype)
 
 
 def is_on_device(value: Any) -> bool:
-    """Tell whether a tensor or variable lies in the memory of a GPU or its like."""
+    """Tell whether a tensor or variable lies in the memory of a GPU or other accelerator."""
     if not _has_devices():
         return False
     device = str(getattr(value, "backing_device", None) or getattr(value, "device", ""))
@@ -54,19 +54,19 @@ def _held(value: Any) -> Any:
 
 
 def _reads(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tensors that the variables among `values` hold now."""
+    """Return the current value of each variable among `values`, as a tensor."""
     variables = {name: value for name, value in values.items() if isinstance(value, tf.Variable)}
     distributed = any(isinstance(v, tf.distribute.DistributedValues) for v in variables.values())
     if not distributed:
         with contextlib.suppress(ImportError, AttributeError, tf.errors.OpError):
             tensors = _read_at_once(list(variables.values()))
             return dict(zip(variables, tensors, strict=True))
-    # Distributed variables choose the device themselves, and those of several cannot be read so.
+    # A distributed variable picks the device itself, and several cannot be read in one operation.
     return {name: variable.read_value() for name, variable in variables.items()}
 
 
 def _read_at_once(variables: Sequence[Any]) -> list[Any]:
-    """Read variables by one operation of TensorFlow; one for each takes seven times longer.
+    """Read all variables in one operation, seven times faster than one by one.
 
     TensorFlow has no public name for this operation. Seen in TensorFlow 2.16 to 2.21.
     """
@@ -82,19 +82,19 @@ def _read_at_once(variables: Sequence[Any]) -> list[Any]:
 
 
 class Copier:
-    """Needs no copy on the device: an alias keeps its value until it is let go.
+    """Needs no copy on the device, because an alias keeps its value until it is released.
 
-    A variable that training updates while an alias is held takes fresh memory on the device, so
-    each alias is let go as soon as it has been brought to the host.
+    If training updates a variable while an alias is held, the variable takes fresh memory on the
+    device. So each alias is released as soon as its value is on the host.
     """
 
     problem: str | None = None
 
     def prepare(self, values: Sequence[Any], size: int) -> None:
-        """Do nothing: TensorFlow keeps memory for transfers itself."""
+        """Do nothing: TensorFlow manages the memory for transfers itself."""
 
     def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
-        """Return nothing: TensorFlow has no public way to ask for a device's free memory."""
+        """Return nothing: TensorFlow has no public API for a device's free memory."""
         return []
 
     def copy(self, values: Sequence[Any]) -> "_Aliases":
@@ -102,12 +102,12 @@ class Copier:
         return _Aliases(values)
 
     def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> "_Aliases":
-        """Hold the aliases; `wait` brings them to the host."""
+        """Hold the aliases, which `wait` brings to the host."""
         return _Aliases(values)
 
 
 class _Aliases:
-    """Tensors that keep their values: the copies and their transfer in one."""
+    """Tensors that keep their values: both the copies and their transfer."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         self._values = list(values)[::-1]
@@ -122,7 +122,7 @@ class _Aliases:
         return arrays
 
     def release(self) -> None:
-        """Do nothing: each alias goes when it is on the host, or with this object."""
+        """Do nothing: an alias is released once it is on the host, or with this object."""
 
 
 new_copier = Copier

@@ -19,7 +19,7 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_host(held: Any) -> Array:
-    """Return a tensor as a NumPy array over the same memory, if it lies in the host's."""
+    """Return a tensor as a NumPy array, over the same memory if that is host memory."""
     tensor = held.cpu().contiguous()
     if tensor.dtype not in FOREIGN:
         array: Array = tensor.numpy()
@@ -29,12 +29,12 @@ def to_host(held: Any) -> Array:
 
 
 def shape_and_dtype(held: Any) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
-    """Return those of a tensor."""
+    """Return the shape and dtype of a tensor."""
     return tuple(held.shape), numpy_dtype(held.dtype)
 
 
 def is_on_device(value: Any) -> bool:
-    """Tell whether a tensor lies in the memory of a GPU or its like."""
+    """Tell whether a tensor lies in the memory of a GPU or other accelerator."""
     return bool(value.device.type != "cpu")
 
 

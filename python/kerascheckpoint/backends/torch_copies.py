@@ -1,6 +1,6 @@
-"""Copies of PyTorch's tensors: into kept buffers on the device, then into pinned host memory.
+"""Copies of PyTorch tensors: into reused buffers on the device, then into pinned host memory.
 
-A stream of its own brings each device's copies to the host while training computes on.
+Each device has a separate stream, which transfers the copies to the host while training computes.
 """
 
 import threading
@@ -14,12 +14,12 @@ from .base import Array
 from .torch_dtypes import bytes_of, numpy_dtype, without_float8
 from .torch_memory import Block, PlainLane, StreamLane, memory_of, on_device
 
-_PATIENCE = 60.0  # seconds; a transfer takes less, unless its save was given up without a word
+_TIMEOUT = 60.0  # seconds; no transfer takes that long unless its save has died
 _ALIGNMENT = 512  # bytes between buffers on a device, as PyTorch itself aligns them
 
 
 class Copier:
-    """Copies tensors of any devices; one copy at a time lies on them."""
+    """Copies tensors on any devices; there is only one copy on them at a time."""
 
     def __init__(self) -> None:
         self.problem: str | None = None
@@ -35,7 +35,7 @@ class Copier:
         self._free = [self._allocate(size, values)]
 
     def room(self, values: Sequence[Any]) -> list[tuple[int, int, int]]:
-        """Ask each device for the memory that PyTorch has not reserved for training."""
+        """Return each device's memory; what PyTorch has reserved for training counts as in use."""
         if self._kinds == [_kind(value) for value in values]:
             return []
         answers = []
@@ -45,8 +45,8 @@ class Copier:
         return answers
 
     def copy(self, values: Sequence[Any]) -> "_Copies":
-        """Copy into the kept buffers, as soon as the copies before have left them."""
-        if not self._idle.wait(_PATIENCE):
+        """Copy into the buffers, once the last copies have been transferred from there."""
+        if not self._idle.wait(_TIMEOUT):
             self._buffers, self._kinds, self._idle = [], [], threading.Event()
         kinds = [_kind(value) for value in values]
         if self._kinds != kinds:
@@ -61,7 +61,7 @@ class Copier:
         return _Copies(self, self._buffers, ready, self._idle)
 
     def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> "_Transfer":
-        """Start all transfers; what training queues on the device from now on comes behind them."""
+        """Start all transfers; whatever training queues on a device from now on runs after them."""
         lanes = [self._lane(device) for device in _by_device(values)]
         transfer = self.send(values, places, size, [(lane, lane.mark()) for lane in lanes])
         for lane, end in zip(lanes, transfer.ends, strict=True):
@@ -71,7 +71,7 @@ class Copier:
     def send(
         self, values: Sequence[Any], places: Sequence[int], size: int, ready: Sequence[Any]
     ) -> "_Transfer":
-        """Start to bring tensors to the host, each device's as soon as its mark is reached."""
+        """Start to transfer tensors to the host, on each device once its mark is reached."""
         block = self._take(size, values)
         ends = []
         for (lane, mark), group in zip(ready, _by_device(values).values(), strict=True):
@@ -160,9 +160,9 @@ class _Transfer:
 
 
 def _copy_each(targets: list[Any], sources: list[Any]) -> None:
-    """Copy tensors of a device, those of one dtype by one call.
+    """Copy tensors on one device, with one call for each dtype.
 
-    For lists of several dtypes PyTorch starts one copy after the other, which takes long for many.
+    Given mixed dtypes, PyTorch launches one copy per tensor, which is slow for many tensors.
     """
     groups: dict[Any, tuple[list[Any], list[Any]]] = {}
     for target, source in zip(targets, sources, strict=True):
@@ -189,7 +189,7 @@ def _padded(nbytes: int) -> int:
 
 
 def _buffers_like(values: Sequence[Any]) -> list[Any]:
-    """Return tensors of the same kinds, those of one device in one piece of its memory."""
+    """Return empty tensors of the same kinds, with one allocation for each device."""
     buffers: list[Any] = [None] * len(values)
     for device, group in _by_device(values).items():
         sizes = [_padded(values[place].nbytes) for place in group]

@@ -1,4 +1,4 @@
-"""PyTorch's dtypes as those of NumPy and ml_dtypes, and tensors as bytes."""
+"""Conversion of PyTorch dtypes to those of NumPy and ml_dtypes, and of tensors to bytes."""
 
 import functools
 from typing import Any
@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import torch
 
-# NumPy itself has no such dtypes: their bits pass as whole numbers.
+# NumPy lacks these dtypes, so their bits are passed on as integers.
 FOREIGN = {
     getattr(torch, name): np.dtype(getattr(ml_dtypes, name))
     for name in (
@@ -20,16 +20,16 @@ FOREIGN = {
 
 @functools.cache
 def numpy_dtype(dtype: Any) -> "np.dtype[Any]":
-    """Return the dtype of NumPy (or ml_dtypes) for one of PyTorch."""
+    """Return the NumPy or ml_dtypes dtype for a PyTorch dtype."""
     known = FOREIGN.get(dtype)
     return torch.empty(0, dtype=dtype).numpy().dtype if known is None else known
 
 
 def bytes_of(tensor: Any) -> Any:
-    """Return the bytes of a contiguous tensor as one of a single dimension."""
+    """Return the bytes of a contiguous tensor as a one-dimensional tensor."""
     return tensor.reshape(-1).view(torch.uint8)
 
 
 def without_float8(tensor: Any) -> Any:
-    """Return a tensor itself, or over the same memory as bytes if few operations know its dtype."""
+    """Return a tensor; one of float8, which few operations support, viewed as bytes."""
     return tensor.view(torch.uint8) if "float8" in str(tensor.dtype) else tensor

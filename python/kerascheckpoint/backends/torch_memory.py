@@ -1,4 +1,4 @@
-"""What PyTorch's copies run in and into: streams beside the training's, and pinned host memory."""
+"""Streams for the transfers of PyTorch tensors, and pinned host memory to receive them."""
 
 import contextlib
 import weakref
@@ -9,27 +9,27 @@ import torch
 
 from .base import Array
 
-_PAGE = 4096  # bytes; what is pinned, and what direct I/O writes, are whole pages
+_PAGE = 4096  # bytes; memory is pinned, and written by direct I/O, in whole pages
 _PORTABLE = 1  # cudaHostRegisterPortable: pinned for every device
 
 
 class Block:
-    """Host memory that begins at a page."""
+    """Page-aligned host memory."""
 
     def __init__(self, size: int) -> None:
         memory = np.empty(size + _PAGE, np.uint8)
         start = -memory.ctypes.data % _PAGE
         self.array = memory[start : start + size]
-        self.array[::_PAGE] = 0  # has the system find the memory now
+        self.array[::_PAGE] = 0  # makes the system allocate the pages now
         self.tensor = torch.from_numpy(self.array)
 
     def pin(self, device: Any) -> None:
-        """Let devices reach the memory themselves, until this object goes.
+        """Pin the memory, so that devices can access it directly, while this object lives.
 
-        `pin_memory=True` would round the size up to a power of two and never give it back.
+        `pin_memory=True` would round the size up to a power of two and never free the memory.
 
         Raises:
-            RuntimeError: If there is no way to do that.
+            RuntimeError: If the memory cannot be pinned.
         """
         if device.type != "cuda":
             raise RuntimeError(f"PyTorch cannot pin memory for {device.type!r}")
@@ -47,10 +47,10 @@ def _unpin(array: Array) -> None:
 
 
 class StreamLane:
-    """A stream for the transfers of one device, beside the one that training computes on."""
+    """A stream for the transfers of one device, separate from the one that training uses."""
 
     HAS_MARKS = True
-    """Whether a transfer may return before it ends, as a mark tells its end."""
+    """Whether transfers are asynchronous, with a mark to wait for."""
 
     def __init__(self, device: Any) -> None:
         self._device, self._module = device, getattr(torch, device.type)
@@ -64,7 +64,7 @@ class StreamLane:
 
     @contextlib.contextmanager
     def after(self, mark: Any) -> Any:
-        """Queue what the body starts behind `mark`."""
+        """Have everything that the body queues run after `mark`."""
         self._stream.wait_event(mark)
         with on_device(self._device), self._module.stream(self._stream):
             yield
@@ -76,12 +76,12 @@ class StreamLane:
         return event
 
     def hold_training_until(self, end: Any) -> None:
-        """Queue what training starts next behind a mark of this lane; nobody waits for that."""
+        """Have everything that training queues next run after `end`; the host does not wait."""
         self._module.current_stream(self._device).wait_event(end)
 
 
 class PlainLane:
-    """For devices without streams: PyTorch does one thing after the other."""
+    """Stands in on devices without streams, where PyTorch runs everything in order."""
 
     HAS_MARKS = False
 
@@ -89,33 +89,33 @@ class PlainLane:
         """Mark nothing."""
 
     def after(self, mark: None) -> Any:
-        """Queue nothing: each copy ends before the next begins."""
+        """Do nothing: each copy ends before the next begins."""
         return contextlib.nullcontext()
 
     def end(self) -> None:
         """Mark nothing."""
 
     def hold_training_until(self, end: None) -> None:
-        """Do nothing: all has been done."""
+        """Do nothing: the transfers have ended."""
 
 
 def memory_of(device: Any) -> tuple[int, int]:
-    """Return the bytes of a device that PyTorch has not reserved, and those there are.
+    """Return the bytes of a device that PyTorch has not reserved, and its total bytes.
 
-    A device that cannot be asked counts as full: a save must not be what makes training run out of
-    memory.
+    A device that does not report its memory counts as full, because a save must not make training
+    run out of memory.
     """
     module = getattr(torch, device.type)
     if hasattr(module, "mem_get_info"):
         free, total = module.mem_get_info(device)
         return free, total
-    if hasattr(module, "recommended_max_memory"):  # of Apple's GPUs
+    if hasattr(module, "recommended_max_memory"):  # Apple GPUs
         total = module.recommended_max_memory()
         return total - module.driver_allocated_memory(), total
     return 0, 0
 
 
 def on_device(device: Any) -> Any:
-    """Make `device` the current one of its kind, where there is such a thing."""
+    """Return a context in which `device` is the current one of its type, if there is one."""
     current = getattr(getattr(torch, device.type), "device", None)
     return contextlib.nullcontext() if current is None else current(device)

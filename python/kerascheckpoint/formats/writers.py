@@ -29,7 +29,7 @@ class Writers(Protocol):
             CheckpointWriteError: If a process does not answer in time.
         """
 
-    def hear_first(self, phase: str, value: Any = None) -> Any:
+    def broadcast(self, phase: str, value: Any = None) -> Any:
         """Return, in every process, the JSON value that the first process passes.
 
         Raises:
@@ -48,7 +48,7 @@ class OneWriter:
         """Return the only value."""
         return [value]
 
-    def hear_first(self, phase: str, value: Any = None) -> Any:
+    def broadcast(self, phase: str, value: Any = None) -> Any:
         """Return the value."""
         return value
 
@@ -60,6 +60,6 @@ def give_up(writers: Writers, error: BaseException) -> None:
     """Tell the other processes that this one cannot begin its part of a save."""
     report = {"error": str(error) or type(error).__name__}
     if writers.index == 0:
-        writers.hear_first(BEGIN, report)
+        writers.broadcast(BEGIN, report)
     else:
         writers.collect(PARTS, report)

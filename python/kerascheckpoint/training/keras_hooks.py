@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..backends import processes
+from ..backends.processes import processes_of
 from ..checkpoint_info import Reason
 from ..interrupt import InterruptWatch
 from ..keras_seam.fit_control import BATCH_END_NAMES_FIRST
@@ -243,7 +243,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         """Tell whether a signal has reached this process, or another one of the training."""
         watch = self._interrupt_watch
         if watch.model is not None:
-            watch.requested = any(processes.of(self.model).gather(watch.requested))
+            watch.requested = any(processes_of(self.model).gather(watch.requested))
         return watch.requested
 
     def _stop_training(self) -> None:

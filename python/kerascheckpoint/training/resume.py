@@ -3,8 +3,7 @@
 import functools
 from typing import Any
 
-from ..backends import processes
-from ..backends.processes import Processes
+from ..backends.processes import Processes, processes_of
 from ..keras_seam.fit_control import (
     before_first_epoch,
     epochs_of_fit,
@@ -29,7 +28,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
         model: The model in training.
         once: Says each warning once.
     """
-    group = processes.of(model)
+    group = processes_of(model)
     own = _find_together(run, group)
     if own is not None and run.group.is_newest(own):
         with own.checkpoint:

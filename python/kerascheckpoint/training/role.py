@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..backends import processes
 from ..backends.arrays import is_spread
-from ..backends.processes import Processes
+from ..backends.processes import Processes, processes_of
 from ..errors import CheckpointError
 from ..formats.base import Form
 
@@ -32,7 +31,7 @@ class Role:
     @classmethod
     def of(cls, model: Any, form: Form) -> "Role":
         """Return the role in the saves of `model` in a form."""
-        found = processes.of(model)
+        found = processes_of(model)
         if found.count == 1 or not found.can_write_together:
             return cls(found)
         optimizer = getattr(model, "optimizer", None)

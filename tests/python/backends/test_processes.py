@@ -4,16 +4,16 @@ import json
 
 import keras
 
-from kerascheckpoint.backends.processes import Processes, of
+from kerascheckpoint.backends.processes import Processes, processes_of
 from support import processes
 
 AGREE = """
 import json
-from kerascheckpoint.backends.processes import of
+from kerascheckpoint.backends.processes import processes_of
 
 with scope:
     model = None if strategy is None else type("Model", (), {"distribute_strategy": strategy})
-found = of(model)
+found = processes_of(model)
 values = [found.agree({"epoch": 7 + rank}), found.gather("x" * (1 + 600 * rank))]
 print(json.dumps([found.index, found.count, found.is_first, *values]))
 """
@@ -21,7 +21,7 @@ print(json.dumps([found.index, found.count, found.is_first, *values]))
 
 def test_one_process_agrees_with_itself():
     """Nothing is sent anywhere, and values that JSON does not hold are fine."""
-    alone = of(keras.Sequential())
+    alone = processes_of(keras.Sequential())
     assert (alone.index, alone.count, alone.is_first, alone.can_agree) == (0, 1, True, False)
     value = object()
     assert alone.agree(value) is value

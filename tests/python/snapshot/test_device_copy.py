@@ -256,7 +256,7 @@ def test_a_save_that_was_given_up_does_not_hold_the_next_one_up(on_device, backe
     if backend == "torch":
         from kerascheckpoint.backends import torch_copies
 
-        monkeypatch.setattr(torch_copies, "_PATIENCE", 0.0)
+        monkeypatch.setattr(torch_copies, "_TIMEOUT", 0.0)
     copies = DeviceSnapshots()
     given_up = copies.start(hold({"a": keras.ops.ones((3,))}), {})
     pending = copies.start(hold({"a": keras.ops.zeros((3,))}), {})

@@ -54,22 +54,22 @@ def _write_as_first(target: Target, content: ModelSnapshot, fields: Mapping[str,
         with staged_directory(target.path, target.root) as root:
             step = os.path.join(root, str(fields["step"]))
             layout.make_directories(step, content)
-            writers.hear_first(BEGIN, {"step": step})
+            writers.broadcast(BEGIN, {"step": step})
             phase = END
             reports = writers.collect(PARTS, _part(step, content, writers))
             items.finish(step, content, fields, _joined(target.path, reports))
     except BaseException as error:
-        writers.hear_first(phase, {"error": str(error) or type(error).__name__})
+        writers.broadcast(phase, {"error": str(error) or type(error).__name__})
         raise
-    writers.hear_first(END, {})
+    writers.broadcast(END, {})
 
 
 def _write_part(target: Target, content: ModelSnapshot) -> None:
     writers = target.writers
-    told = writers.hear_first(BEGIN)
+    told = writers.broadcast(BEGIN)
     if "error" not in told:
         writers.collect(PARTS, _part(told["step"], content, writers))
-        told = writers.hear_first(END)
+        told = writers.broadcast(END)
     if "error" in told:
         raise CheckpointWriteError(told["error"])
 
