@@ -1,4 +1,4 @@
-"""Put a checkpoint into a model: compare, build, then load all of it or nothing.
+"""Restore a model from a checkpoint: compare, build, then load everything or nothing.
 
 May import snapshot and everything below it.
 """

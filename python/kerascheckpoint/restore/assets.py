@@ -1,4 +1,4 @@
-"""The assets of a model's objects: files that an object keeps beside its variables."""
+"""Restore the assets of a model's objects: files stored beside its variables."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from ..snapshot import model_objects
 
 
 class Assets:
-    """The assets that a file holds, for the objects of one model that take them."""
+    """The assets in a file, and the objects of one model that load them."""
 
     def __init__(self, model: Any, checkpoint: OpenCheckpoint, directory: str) -> None:
         """Compare the file with the model.
@@ -22,7 +22,7 @@ class Assets:
             directory: An empty directory to work in.
 
         Raises:
-            CheckpointMismatchError: If an asset is of no object of the model.
+            CheckpointMismatchError: If an asset belongs to no object of the model.
         """
         places = {
             s.path: s.target
@@ -32,14 +32,16 @@ class Assets:
         for name in checkpoint.assets():
             if not any(name.startswith(f"{place}/" if place else "") for place in places):
                 place = f"assets/{name}"
-                raise CheckpointMismatchError(f"the file holds {place!r}, which no layer takes")
+                raise CheckpointMismatchError(
+                    f"the file holds {place!r}, which belongs to no layer"
+                )
         self._checkpoint, self._owners = checkpoint, places
         self._directory = directory
-        self._kept: dict[str, str] = {}  # by place, the folder with what was there before
+        self._kept: dict[str, str] = {}  # by place, the folder with the earlier assets
         self._begun: list[str] = []  # places whose objects may have changed
 
     def load(self) -> None:
-        """Let each object load its assets from the file."""
+        """Have each object load its assets from the file."""
         stored = os.path.join(self._directory, "stored")
         self._checkpoint.extract_assets(stored)
         folders = {place: os.path.join(stored, place).rstrip("/") for place in self._owners}
@@ -50,7 +52,7 @@ class Assets:
             self._owners[place].load_assets(folder)
 
     def _keep(self, places: Iterable[str]) -> None:
-        """Let each object save what it has now, in a folder of its own."""
+        """Have each object save its current assets, in separate folders."""
         for place in places:
             if hasattr(self._owners[place], "save_assets"):
                 folder = tempfile.mkdtemp(dir=self._directory)
@@ -58,7 +60,7 @@ class Assets:
                 self._kept[place] = folder
 
     def roll_back(self) -> list[str]:
-        """Put back what was there before, of each object by itself: any may refuse again."""
+        """Restore the earlier assets of each object separately; any may fail again."""
         left = []
         for place in self._begun:
             try:

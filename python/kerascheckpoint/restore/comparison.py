@@ -1,4 +1,4 @@
-"""What a file holds for a model: compared with what the model has, and read array by array."""
+"""Compare the arrays of a file with a model's, and read them one by one."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -20,10 +20,10 @@ class StoredState:
     """The arrays of a file, for one model.
 
     Attributes:
-        arrays: The stored arrays that the model is to take, by name.
-        checkpoint: The open checkpoint that they are read from.
+        arrays: The stored arrays to load into the model, by name.
+        checkpoint: The open checkpoint to read them from.
         optimizer: The model's optimizer, if it has one.
-        place: What the names of that optimizer's arrays begin with.
+        place: Prefix of the names of that optimizer's arrays.
         optimizer_is_unstepped: Whether the file was saved before the optimizer's first step.
     """
 
@@ -37,22 +37,22 @@ class StoredState:
     def from_file(
         cls, arrays: dict[str, ArraySpec], checkpoint: OpenCheckpoint, model: Any
     ) -> "StoredState":
-        """Return the state for `model`; warn of what the one has and the other has not."""
+        """Return the state for `model`; warn if only one of the two has optimizer state."""
         optimizer = getattr(model, "optimizer", None)
         place = f"{next(iter(model_objects.optimizers(model)), model_objects.OPTIMIZER)}/vars/"
         if optimizer is None:
             place = f"{model_objects.OPTIMIZER}/"
             if any(name.startswith(place) for name in arrays):
-                warn("the model has no optimizer: the optimizer's state in the file was left out")
+                warn("the model has no optimizer, so the optimizer state in the file was ignored")
                 arrays = {name: a for name, a in arrays.items() if not name.startswith(place)}
         optimizer_is_unstepped = _optimizer_is_unstepped(optimizer, arrays, checkpoint, place)
         return cls(arrays, checkpoint, optimizer, place, optimizer_is_unstepped)
 
     def fitting(self, specs: Iterable[ArraySpec]) -> dict[str, ArraySpec]:
-        """Return the arrays with the model's dtypes, if they are exactly the ones it has.
+        """Return the arrays with the model's dtypes, if they match the model exactly.
 
         Args:
-            specs: The arrays that the model has.
+            specs: The arrays of the model.
 
         Raises:
             CheckpointMismatchError: At the first difference.
@@ -71,7 +71,7 @@ class StoredState:
         )
 
     def load_new_optimizer(self) -> None:
-        """Give an optimizer that begins anew what there is for it, such as its learning rate."""
+        """Load what the file holds for an optimizer without steps, such as its learning rate."""
         for name, array in self.arrays.items():
             if name.startswith(self.place):
                 index = int(name.removeprefix(self.place))
@@ -85,15 +85,15 @@ class StoredState:
 def _optimizer_is_unstepped(
     optimizer: Any, arrays: dict[str, ArraySpec], checkpoint: OpenCheckpoint, place: str
 ) -> bool:
-    """Tell whether the file lacks state of the optimizer because there was none yet.
+    """Tell whether the file lacks optimizer state because none existed yet.
 
-    It was saved before the first step, and before Keras made what an optimizer keeps for each
-    variable; that is at its first values as well in an optimizer that has made no step.
+    Such a file was saved before the first step, before Keras created the slot variables. An
+    optimizer that has made no step either has them at their initial values, so nothing is missing.
     """
     if not objects.is_stock_optimizer(optimizer):
         return False
     if not any(name.startswith(place) for name in arrays):
-        warn("the file holds no optimizer's state: that of the model stays as it is")
+        warn("the file holds no optimizer state, so that of the model stays as it is")
         return True
     names = {f"{place}{index}" for index in range(len(optimizer.variables))}
     iterations = arrays.get(f"{place}0")
@@ -116,10 +116,10 @@ def _compare(spec: ArraySpec, array: ArraySpec | None) -> None:
 
 
 def _fits(stored: "np.dtype[Any]", own: "np.dtype[Any]") -> bool:
-    """Tell whether an array of one dtype can take the place of another's without loss.
+    """Tell whether an array of dtype `stored` can be loaded as dtype `own` without loss.
 
-    Backends count in different integers (TensorFlow's int64 iterations are JAX' int32), and HDF5
-    stores what it does not know as opaque bytes.
+    Backends differ in integer types (`iterations` is int64 on TensorFlow, int32 on JAX), and HDF5
+    stores unknown dtypes as opaque bytes.
     """
     if stored.kind == "V":
         return stored.itemsize == own.itemsize
@@ -127,5 +127,5 @@ def _fits(stored: "np.dtype[Any]", own: "np.dtype[Any]") -> bool:
 
 
 def _typed(array: ArraySpec, own: "np.dtype[Any]") -> ArraySpec:
-    """Return an array with the dtype it has: HDF5 knows bfloat16 only as two opaque bytes."""
+    """Return the array with its real dtype where HDF5 has opaque bytes, as for bfloat16."""
     return dataclasses.replace(array, dtype=own) if array.dtype.kind == "V" else array

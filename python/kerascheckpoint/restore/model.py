@@ -1,4 +1,4 @@
-"""Put a checkpoint's state into a model: all of it, or an error and nothing."""
+"""Restore a model from a checkpoint: load everything, or raise an error and change nothing."""
 
 import contextlib
 import os
@@ -47,7 +47,7 @@ def restore_open(model: Any, checkpoint: OpenCheckpoint) -> CheckpointInfo:
 
     Raises:
         CheckpointCorruptError: If it is damaged.
-        CheckpointMismatchError: If the model differs; the text names the first difference.
+        CheckpointMismatchError: If the model differs; the message names the first difference.
     """
     path = checkpoint.path
     if not form_of(path).carries_record:
@@ -64,7 +64,7 @@ def restore_open(model: Any, checkpoint: OpenCheckpoint) -> CheckpointInfo:
 
 @contextlib.contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """Let the error of a file that does not fit say which file that is."""
+    """Add the path to the error about a file that does not fit."""
     try:
         yield
     except CheckpointMismatchError as error:
@@ -119,9 +119,9 @@ def _random_numbers(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
 
 
 def _warn_of_merged_kernels(model: Any) -> None:
-    """Say what Keras keeps of a layer with LoRA: not enough to go on training as if never stopped.
+    """Warn of layers with LoRA, which Keras does not store exactly.
 
-    It stores the kernel with the adapters' product added, and sets the adapters to zero on loading.
+    It stores the kernel with the adapters' product added, and resets the adapters on loading.
     """
     names = [
         s.target.name
@@ -131,5 +131,6 @@ def _warn_of_merged_kernels(model: Any) -> None:
     if names:
         warn(
             f"layer {names[0]!r} has LoRA, and Keras stores its kernel with the adapters merged: "
-            "the model computes what it did, but training does not go on as if never stopped"
+            "the model computes the same function, but training does not continue exactly as it "
+            "would have without the interruption"
         )

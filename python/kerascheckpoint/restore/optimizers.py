@@ -1,4 +1,4 @@
-"""Build the model and the optimizers that a file has state for and that are not built yet."""
+"""Build a model and its optimizers, if unbuilt, so that a file's state can be loaded."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,24 +14,23 @@ from ..snapshot import model_objects
 
 _Shapes = list[tuple[int, ...]]
 
-_LARGEST_SAMPLE = 1 << 31  # numbers in one input
-_MOST_PER_STORED = 4  # bytes of the model for each byte that the file holds: it may store halves
-_ALWAYS = 16 << 20  # bytes that any model may take
+_LARGEST_SAMPLE = 1 << 31  # elements of one input
+_MOST_PER_STORED = 4  # bytes of the model per byte of the file, which may store half precision
+_ALWAYS = 16 << 20  # bytes that any model may use
 
 
 def build_model(model: Any, build_config: dict[str, Any] | None, stored_bytes: int) -> None:
     """Build `model` with the input shapes stored in the file.
 
-    The shapes come from outside, so the model takes memory only once it is known that the file
-    holds about as much.
+    The shapes are untrusted, so memory is allocated only if the file holds about as much.
 
     Args:
         model: The model.
-        build_config: What its `get_build_config` returned, if the file says so.
-        stored_bytes: Bytes of all arrays in the file.
+        build_config: What `model.get_build_config` returned when the file was saved, if stored.
+        stored_bytes: Size of all arrays in the file, in bytes.
 
     Raises:
-        CheckpointMismatchError: If that does not suffice to build it.
+        CheckpointMismatchError: If the model cannot be built with them.
     """
     if not model.built and build_config:
         _check_shapes(build_config)
@@ -47,15 +46,15 @@ def build_model(model: Any, build_config: dict[str, Any] | None, stored_bytes: i
             ) from error
     if not model.built:
         raise CheckpointMismatchError(
-            "the model is not built, so there is nothing yet to restore into: call it on a batch, "
-            "or model.build(input_shape), first"
+            "the model is not built, so it has no variables to restore yet; first call it on a "
+            "batch, or call model.build(input_shape)"
         )
 
 
 def _build(model: Any, build_config: dict[str, Any]) -> None:
     model.build_from_config(build_config)
     shape = build_config.get("input_shape")
-    if not model.built and _is_shape(shape):  # a subclassed model without a `build` of its own
+    if not model.built and _is_shape(shape):  # a subclassed model that does not define `build`
         model(keras.KerasTensor([1 if n is None else n for n in shape]))
 
 
@@ -64,7 +63,7 @@ def _is_shape(value: Any) -> TypeGuard[Sequence[int | None]]:
 
 
 def _check_shapes(config: Any) -> None:
-    """Refuse lengths that no sample has, which some backends answer with the end of the process."""
+    """Reject absurdly large shapes, with which some backends crash the process."""
     pending = [config]
     while pending:
         value = pending.pop()
@@ -72,7 +71,7 @@ def _check_shapes(config: Any) -> None:
             pending += value.values()
         elif isinstance(value, list | tuple):
             if _is_shape(value) and not 0 <= math.prod(n for n in value if n) < _LARGEST_SAMPLE:
-                raise CheckpointMismatchError(f"the file names an input of shape {tuple(value)}")
+                raise CheckpointMismatchError(f"the file claims an input of shape {tuple(value)}")
             pending += value
 
 
@@ -80,23 +79,23 @@ def _check_memory(model: Any, stored_bytes: int) -> None:
     needed = model_objects.size_of(model.variables)
     if needed > _MOST_PER_STORED * stored_bytes + _ALWAYS:
         raise CheckpointMismatchError(
-            f"with the input shapes in the file the model takes {needed:,} bytes, and the file "
-            f"holds {stored_bytes:,}"
+            f"with the input shapes in the file the model needs {needed:,} bytes, but the file "
+            f"holds only {stored_bytes:,}"
         )
 
 
 def unbuilt(model: Any) -> list[Any]:
-    """Return the objects that a restore may build: the model, or optimizers of a built one."""
+    """Return the objects that a restore may build: an unbuilt model, or a model's optimizers."""
     if not model.built:
         return [model]
     return [o for o in model_objects.optimizers(model).values() if not o.built]
 
 
 def build_optimizers(model: Any, arrays: Mapping[str, ArraySpec]) -> None:
-    """Build each optimizer of `model` that the file's `arrays` are for.
+    """Build each optimizer of `model` for which the file has `arrays`.
 
     Raises:
-        CheckpointMismatchError: If nothing tells for which variables one was built.
+        CheckpointMismatchError: If it is unclear for which variables an optimizer was built.
     """
     for place, optimizer in model_objects.optimizers(model).items():
         stored = _stored_shapes(place, arrays)
@@ -109,14 +108,14 @@ def build_optimizers(model: Any, arrays: Mapping[str, ArraySpec]) -> None:
 
 
 def _build_own(optimizer: Any, variables: list[Any], stored: _Shapes) -> None:
-    """Build the optimizer that `fit` uses: it trains all that is trainable."""
+    """Build the optimizer that `fit` uses, which trains all trainable variables."""
     if _has_no_slots(optimizer, stored) and _shapes_if_built(optimizer, variables) != stored:
-        return  # saved before its first step, or it never makes one
+        return  # saved before its first step, or it has no slot variables
     optimizer.build(variables)
 
 
 def _build_other(optimizer: Any, place: str, model: Any, stored: _Shapes) -> None:
-    """Build an optimizer for the only part of a model to which the stored arrays belong."""
+    """Build an optimizer for the one part of the model that its stored arrays fit."""
     fitting = [
         variables for variables in _parts(model) if _shapes_if_built(optimizer, variables) == stored
     ]
@@ -130,23 +129,23 @@ def _build_other(optimizer: Any, place: str, model: Any, stored: _Shapes) -> Non
 
 
 def _parts(model: Any) -> list[list[Any]]:
-    """Return what an optimizer may train: the model's variables, or those of one of its layers."""
+    """Return what an optimizer may train: all of a model's variables, or those of one layer."""
     parts = [model.trainable_variables, *(part.trainable_variables for part in model.layers)]
     distinct = {tuple(map(id, variables)): variables for variables in parts if variables}
     return list(distinct.values())
 
 
 def _has_no_slots(optimizer: Any, stored: _Shapes) -> bool:
-    """Tell whether an unbuilt optimizer has all that is stored, so that it may stay unbuilt."""
+    """Tell whether an unbuilt optimizer has every stored array, so that it can stay unbuilt."""
     return objects.is_stock_optimizer(optimizer) and _shapes(optimizer) == stored
 
 
 def _shapes_if_built(optimizer: Any, variables: list[Any]) -> _Shapes | None:
-    """Return the shapes that an optimizer's arrays would have, found out by a copy of it."""
+    """Return the shapes that an optimizer's arrays would have, by building a copy of it."""
     try:
         trial = type(optimizer).from_config(optimizer.get_config())
         trial.build(variables)
-    except Exception:  # whatever a class of the user's own raises: it cannot be tried
+    except Exception:  # a user's class may raise anything, and then cannot be tried
         return None
     return _shapes(trial)
 
@@ -156,7 +155,7 @@ def _shapes(optimizer: Any) -> _Shapes:
 
 
 def _stored_shapes(place: str, arrays: Mapping[str, ArraySpec]) -> _Shapes:
-    """Return the shapes of the arrays at an optimizer's place, in the order of its variables."""
+    """Return the shapes of an optimizer's stored arrays, in the order of its variables."""
     prefix = f"{place}/vars/"
     shapes = {name[len(prefix) :]: a.shape for name, a in arrays.items() if name.startswith(prefix)}
     return [shapes[key] for key in sorted(shapes, key=lambda key: (len(key), key))]

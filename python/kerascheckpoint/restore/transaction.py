@@ -1,4 +1,4 @@
-"""Put a file's state into a model part by part, and take all of it back if one part fails."""
+"""Load a file's state into a model part by part, and roll back if one part fails."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -9,28 +9,28 @@ from ..state.base import Stateful
 
 
 class Part(Protocol):
-    """One part of what a file holds for a model."""
+    """One part of the state that a file holds for a model."""
 
     def load(self) -> None:
-        """Take the part from the file."""
+        """Load the part from the file."""
 
     def roll_back(self) -> list[str]:
-        """Put back what was there before; return what could not be put back."""
+        """Restore the earlier state; return descriptions of what could not be restored."""
 
 
 class StatePart:
-    """One of the states of a record, as a part."""
+    """A `Stateful`, as a part."""
 
     def __init__(self, one: Stateful, state: Mapping[str, Any]) -> None:
         self._one, self._state = one, state
         self._before = one.capture()
 
     def load(self) -> None:
-        """Take the state from the file."""
+        """Load the state from the file."""
         self._one.restore(self._state)
 
     def roll_back(self) -> list[str]:
-        """Put back what was there before."""
+        """Restore the earlier state."""
         self._one.restore(self._before)
         return []
 
@@ -39,7 +39,7 @@ def load_all_or_nothing(parts: Sequence[Part]) -> None:
     """Load all parts, or none.
 
     Raises:
-        KerasMustHandleError: If only Keras' own loading can load one of them.
+        KerasMustHandleError: If only Keras itself can load one of them.
         CheckpointMismatchError: If one of them failed; its own error is the cause.
     """
     try:

@@ -1,4 +1,4 @@
-"""Objects that a restore builds, and how they become unbuilt again if it is refused."""
+"""Make objects that a restore has built unbuilt again if it fails."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,14 +9,14 @@ _Contents = dict[Any, Any] | list[Any] | set[Any]
 
 
 class UnbuiltObjects:
-    """What objects of Keras hold before they are built.
+    """The contents of Keras objects before they are built.
 
-    Building adds variables and layers to attributes and to lists that several objects share. All
-    that can be reached is remembered, and put back in place.
+    Building adds variables and layers to attributes, and to lists that objects share. Everything
+    reachable is remembered, and restored in place.
     """
 
     def __init__(self, roots: Iterable[Any]) -> None:
-        """Remember what `roots` and everything below them hold."""
+        """Remember the contents of `roots` and of everything reachable from them."""
         self._attributes: list[tuple[Any, dict[str, Any]]] = []
         self._containers: list[tuple[_Contents, _Contents]] = []
         seen: set[int] = set()
@@ -29,7 +29,7 @@ class UnbuiltObjects:
             pending.extend(self._remember(target))
 
     def _remember(self, target: Any) -> Iterable[Any]:
-        """Remember one object; return what it holds."""
+        """Remember one object; return its contents."""
         if isinstance(target, dict):
             self._containers.append((target, dict(target)))
             return list(target.values())
@@ -44,7 +44,7 @@ class UnbuiltObjects:
         return ()
 
     def put_back(self) -> None:
-        """Let every object hold what it held."""
+        """Restore the contents of every object."""
         for target, attributes in self._attributes:
             vars(target).clear()
             vars(target).update(attributes)
@@ -58,7 +58,7 @@ def _kind(container: _Contents) -> Any:
 
 
 def _is_same(container: _Contents, contents: _Contents) -> bool:
-    """Tell whether a container holds the very same objects as a copy of it."""
+    """Tell whether a container holds the same objects as an earlier copy of it."""
 
     def ids(held: _Contents) -> list[Any]:
         if isinstance(held, dict):
@@ -69,10 +69,10 @@ def _is_same(container: _Contents, contents: _Contents) -> bool:
 
 
 def _fill(container: Any, contents: Any) -> None:
-    """Replace what a container holds.
+    """Replace the contents of a container.
 
-    Keras' own containers tell a tracker of every change. The tracker is put back by itself, so
-    theirs are changed as the plain lists, dicts and sets that they are.
+    Keras' containers report every change to a tracker. The tracker is restored separately, so they
+    are changed here through their base classes: list, dict and set.
     """
     is_keras = type(container).__module__.startswith("keras.")
     plain: Any = super(type(container), container) if is_keras else container
@@ -81,7 +81,7 @@ def _fill(container: Any, contents: Any) -> None:
 
 
 def _is_of_keras(target: Any) -> bool:
-    """Tell whether an object belongs to Keras, be it of a class of the user's own."""
+    """Tell whether an object belongs to Keras, including instances of a user's subclasses."""
     if isinstance(target, type) or not hasattr(target, "__dict__"):
         return False
     return isinstance(target, saveable_type()) or type(target).__module__.startswith("keras.")

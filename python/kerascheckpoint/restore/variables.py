@@ -1,4 +1,4 @@
-"""Put the arrays of a file into the variables of a model."""
+"""Load the arrays of a file into the variables of a model."""
 
 import os
 import warnings
@@ -14,7 +14,7 @@ from .comparison import StoredState
 
 
 class ModelVariables:
-    """All variables, each object's through its own `load_own_variables`."""
+    """All variables of a model, loaded through each object's own `load_own_variables`."""
 
     def __init__(self, model: Any, stored: StoredState) -> None:
         self._model, self._stored = model, stored
@@ -27,7 +27,7 @@ class ModelVariables:
         self._fitting = stored.fitting(before.specs)
 
     def load(self) -> None:
-        """Take the state from the file."""
+        """Load the variables from the file."""
         self._before = {
             name: array if name in self._spread else ensure_copy(array)
             for name, array in self._before.items()
@@ -43,7 +43,7 @@ class ModelVariables:
             )
 
     def _read(self, array: ArraySpec) -> Any:
-        """Return an array of the file; of one that is spread over processes the own parts alone."""
+        """Read an array from the file; of a spread one, only this process's parts."""
         like = self._spread.get(array.name)
         if like is None:
             return self._stored.read(array)
@@ -53,7 +53,7 @@ class ModelVariables:
         )
 
     def roll_back(self) -> list[str]:
-        """Put back what was there before, of each object by itself: any may refuse again."""
+        """Restore the earlier variables of each object separately; any may fail again."""
         refusing = {}
         for target, variables, own in _by_object(self._places, self._before):
             try:
@@ -80,11 +80,11 @@ def _is_same(now: Any, before: Any) -> bool:
 def _by_object(
     places: list[tuple[Any, str]], arrays: Mapping[str, Any]
 ) -> Iterator[tuple[Any, str, dict[str, Any]]]:
-    """Yield each object, its place, and which of the arrays are its own, by its own keys."""
+    """Yield each object, its path, and its own arrays by its own keys."""
     below: dict[str, dict[str, Any]] = {variables: {} for _, variables in places}
     for name, array in arrays.items():
         variables = name
-        while variables not in below:  # the object's own key may have slashes, too
+        while variables not in below:  # an object's own key may contain slashes too
             variables = variables.rpartition("/")[0]
         below[variables][name[len(variables) + 1 :]] = array
     for target, variables in places:
@@ -92,7 +92,7 @@ def _by_object(
 
 
 class KerasLoader:
-    """All variables through Keras' own loading, for objects that no other store serves."""
+    """All variables of a model, loaded by Keras itself, for objects that only Keras can load."""
 
     def __init__(self, model: Any, stored: StoredState, directory: str) -> None:
         self._model, self._stored, self._directory = model, stored, directory
@@ -102,15 +102,15 @@ class KerasLoader:
             stored.fitting(before.arrays().values())
 
     def load(self) -> None:
-        """Take the state from the file."""
+        """Load the variables from the file."""
         if self._stored.optimizer_is_unstepped:
             self._stored.load_new_optimizer()
-        with warnings.catch_warnings():  # what an optimizer lacks was found to be right
+        with warnings.catch_warnings():  # missing optimizer state has been checked already
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             self._model.load_weights(self._stored.checkpoint.local_copy(self._directory))
 
     def roll_back(self) -> list[str]:
-        """Put back what was there before."""
+        """Restore the earlier variables."""
         try:
             self._model.load_weights(self._before)
         except Exception:

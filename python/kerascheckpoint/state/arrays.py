@@ -1,6 +1,6 @@
-"""Arrays of states: a small one is text in the record, a larger one an array of the file.
+"""Arrays in states: a small one becomes text in the record, a larger one an array of the file.
 
-`capture` of a state leaves an array as it is, in an object with the only key "array".
+A state's `capture` returns an array as it is, wrapped in an object whose only key is "array".
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from ..model_state import STATE
 from .packing import pack, unpack
 
 KEY = "array"
-_LARGEST_TEXT = 256  # bytes of an array that becomes text
+_LARGEST_TEXT = 256  # bytes; larger arrays do not become text
 
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 
 def take_out(state: Any, arrays: Arrays) -> Any:
-    """Return a captured state as JSON, and put its larger arrays into `arrays` by new names."""
+    """Return a captured state as JSON, and move its larger arrays to `arrays` under new names."""
     if isinstance(state, list | tuple):
         return [take_out(item, arrays) for item in state]
     if not isinstance(state, Mapping):
@@ -34,11 +34,11 @@ def take_out(state: Any, arrays: Arrays) -> Any:
 
 
 def put_back(state: Any, read: Callable[[str], "np.ndarray[Any, Any]"]) -> Any:
-    """Return a state as it was captured, with the arrays that `take_out` took from it.
+    """Undo `take_out`: return a state with its arrays.
 
     Args:
         state: What `take_out` returned.
-        read: Returns an array by its name.
+        read: Returns the array of a given name.
     """
     if isinstance(state, list):
         return [put_back(item, read) for item in state]

@@ -1,4 +1,4 @@
-"""What each state beside the weights offers, and how a record holds them all."""
+"""The interface of each state other than the weights, and how a record holds them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
@@ -7,11 +7,11 @@ from ..errors import CheckpointCorruptError, CheckpointError, CheckpointSchemaEr
 
 
 class Stateful(Protocol):
-    """Something beside the weights that a checkpoint saves and brings back.
+    """State other than the weights that a checkpoint saves and restores.
 
     Attributes:
         name: Its key in the record's `states`.
-        version: Version of what `capture` returns.
+        version: Version of the format that `capture` returns.
     """
 
     name: str
@@ -21,23 +21,23 @@ class Stateful(Protocol):
         """Return the state as a JSON object."""
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raise if `restore` could not use the state; change nothing."""
+        """Raise an error if `restore` could not use the state; change nothing."""
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put the state back."""
+        """Restore the state."""
 
 
 def capture(all_of: Iterable[Stateful]) -> dict[str, dict[str, Any]]:
-    """Return the record's `states`: by name, each with its version."""
+    """Return the record's `states`: each state by name, with its version."""
     return {one.name: {"version": one.version} | one.capture() for one in all_of}
 
 
 def stored_state(one: Stateful, record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the checked state that a record holds for `one`, `None` if it holds none.
+    """Return the state that a record holds for `one`, checked, or `None` if it holds none.
 
     Raises:
         CheckpointSchemaError: If a newer version of this package wrote it.
-        CheckpointCorruptError: If it is not usable.
+        CheckpointCorruptError: If it is unusable.
         CheckpointMismatchError: If it does not fit.
     """
     state: dict[str, Any] | None = record.get("states", {}).get(one.name)

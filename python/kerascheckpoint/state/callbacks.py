@@ -1,4 +1,4 @@
-"""The state of the other callbacks of a `fit`: what they have counted and seen so far."""
+"""The state of the other callbacks of a `fit`, such as counters and best values."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,7 @@ from typing import Any
 from . import csv_log
 from .encoding import NotSavableError, decode, encode
 
-# Where Keras' own callbacks keep what they have seen. Seen in Keras 3.3 to 3.15.
+# The attributes in which Keras' own callbacks keep their state. Seen in Keras 3.3 to 3.15.
 _SAVED = ("_batches_seen_since_last_saving", "_last_batch_seen", "_current_epoch")
 _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "BackupAndRestore": _SAVED,
@@ -27,9 +27,9 @@ class Captured:
     """The states of callbacks, as JSON objects with arrays for `arrays.take_out`.
 
     Attributes:
-        states: One for each callback that has one or is Keras' own: its class, its place in the
+        states: For each callback that has state or is Keras' own: its class, its position in the
             list, and its state.
-        refused: Of each callback whose own state cannot be stored, its class and why.
+        refused: For each callback whose own state cannot be stored: its class, and why.
     """
 
     states: list[dict[str, Any]]
@@ -40,7 +40,7 @@ def capture(callbacks: Iterable[Any]) -> Captured:
     """Return the states of callbacks.
 
     Args:
-        callbacks: The callbacks of a `fit`, in their order.
+        callbacks: The callbacks of a `fit`, in order.
     """
     captured = Captured([], {})
     for place, callback in enumerate(callbacks):
@@ -59,10 +59,10 @@ def capture(callbacks: Iterable[Any]) -> Captured:
 def pairs(
     callbacks: Iterable[Any], states: Iterable[Mapping[str, Any]]
 ) -> tuple[list[tuple[Any, Mapping[str, Any]]], list[str]]:
-    """Match states with the callbacks of the same classes, in their order.
+    """Match states to callbacks of the same classes, in order.
 
     Returns:
-        Each callback with its state, and the classes of those states that no callback takes.
+        Each matched callback with its state, and the classes of the states left over.
     """
     waiting = list(callbacks)
     found, missing = [], []
@@ -77,21 +77,21 @@ def pairs(
 
 
 def check(states: Iterable[Mapping[str, Any]]) -> None:
-    """Raise if these are not what `capture` returns."""
+    """Raise an error if these are not states that `capture` returned."""
     for state in states:
         if not isinstance(state["class"], str) or not isinstance(state["place"], int):
-            raise TypeError("a callback has no class or no place")
+            raise TypeError("a callback's state lacks its class or place")
         for value in state["state"].values():
             decode(value)
 
 
 def put_back(callback: Any, state: Mapping[str, Any], epoch: int) -> None:
-    """Put a state back into a callback.
+    """Restore the state of a callback.
 
     Args:
         callback: The callback.
-        state: One of those that `capture` returned.
-        epoch: Index of the first epoch whose end the callback is to hear of.
+        state: One of the states that `capture` returned.
+        epoch: Index of the first epoch whose end the callback will see.
     """
     values = {key: decode(value) for key, value in state["state"].items()}
     pair = _pair(callback)
@@ -106,7 +106,7 @@ def put_back(callback: Any, state: Mapping[str, Any], epoch: int) -> None:
 
 
 def keras_class(callback: Any) -> str | None:
-    """Return the class of Keras' own that a callback is of, `None` for one of somebody else's."""
+    """Return the name of the Keras class that a callback is, or derives from; else `None`."""
     if is_ours(callback):
         return None
     classes = type(callback).__mro__
@@ -117,18 +117,18 @@ def keras_class(callback: Any) -> str | None:
 
 
 def is_ours(callback: Any) -> bool:
-    """Tell whether a callback is of a class of this package, or of one that derives from it."""
+    """Tell whether a callback is of a class of this package or a subclass of one."""
     return any(cls.__module__.startswith("kerascheckpoint.") for cls in type(callback).__mro__)
 
 
 def has_state(callback: Any) -> bool:
-    """Tell whether what a callback remembers is part of a checkpoint."""
+    """Tell whether a checkpoint includes the state of a callback."""
     name = keras_class(callback)
     return _pair(callback) is not None or name in _ATTRIBUTES or name == _LOG
 
 
 def _pair(callback: Any) -> tuple[str, str] | None:
-    """Return the names of the methods by which a callback gives and takes its state."""
+    """Return the names of a callback's methods that return and restore its state."""
     for pair in _PAIRS:
         if all(callable(getattr(callback, name, None)) for name in pair):
             return pair
@@ -146,14 +146,15 @@ def _state_of(callback: Any) -> dict[str, Any]:
         return {key: encode(value) for key, value in csv_log.capture(callback).items()}
     attributes = vars(callback)
     kept = [key for key in _ATTRIBUTES.get(name or "", ()) if key in attributes]
-    return {key: encode(attributes[key], copy=False) for key in kept}  # Keras changes no array
+    # Keras never changes these arrays, so they need no copies.
+    return {key: encode(attributes[key], copy=False) for key in kept}
 
 
 def changed_without_state(callback: Any, before: Mapping[str, Any]) -> list[str]:
-    """Return the attributes that a callback has changed and that nothing saves.
+    """Return the names of attributes that a callback has changed and that no checkpoint saves.
 
     Args:
-        callback: A callback of the user's.
+        callback: A user's callback.
         before: What `plain_attributes` returned when training began.
     """
     if has_state(callback):
@@ -163,15 +164,15 @@ def changed_without_state(callback: Any, before: Mapping[str, Any]) -> list[str]
 
 
 def plain_attributes(callback: Any) -> dict[str, Any]:
-    """Return the attributes of a callback that are plain values; none of one of Keras' or ours."""
+    """Return the plain attributes of a user's callback; of Keras' and ours, none."""
     if type(callback).__module__.split(".")[0] in ("keras", "kerascheckpoint"):
         return {}
-    own = getattr(callback, "_own_attributes", ())  # a subclass of ours changes those of our class
+    own = getattr(callback, "_own_attributes", ())  # changed by our class, even in a subclass
     plain = {}
     for name, value in vars(callback).items():
         if name in _TRANSIENT or name in own:
             continue
-        with contextlib.suppress(Exception):  # whatever an object of the user's raises
+        with contextlib.suppress(Exception):  # the user's own code may raise anything
             if isinstance(value, bool | int | float | str | list | dict | tuple):
                 plain[name] = repr(value)
     return plain

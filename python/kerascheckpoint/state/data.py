@@ -1,7 +1,7 @@
 """The order of the data of an unfinished epoch.
 
-In Keras up to 3.15 `fit` shuffles arrays by random numbers: NumPy's on JAX, PyTorch's own on
-PyTorch, and on TensorFlow those of the operation's seed, which follows from the global seed.
+Up to version 3.15, Keras' `fit` shuffles arrays with the random numbers of NumPy on JAX, of PyTorch
+on PyTorch, and on TensorFlow with an operation seed that follows from the global seed.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from .random import capture_process, check_process, restore_process
 
 
 class DataOrder:
-    """The random numbers from which the order of an epoch follows: the record's "data"."""
+    """The random numbers that determine the order of an epoch's data: the record's "data"."""
 
     name = "data"
     version = 1
@@ -20,19 +20,19 @@ class DataOrder:
         self._epoch: dict[str, Any] | None = None
 
     def begin_epoch(self) -> None:
-        """Keep the random numbers that decide the order of the epoch that begins now."""
+        """Remember the random numbers that determine the order of the epoch that begins now."""
         self._epoch = capture_process()
 
     def capture(self) -> dict[str, Any]:
-        """Return what the last `begin_epoch` kept."""
+        """Return what the last `begin_epoch` remembered."""
         return {"epoch": self._epoch}
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raise if these are no random numbers."""
+        """Raise an error if these are not random numbers."""
         if state["epoch"] is not None:
             check_process(state["epoch"])
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put the random numbers back as they were when the unfinished epoch began."""
+        """Restore the random numbers to what they were when the unfinished epoch began."""
         if state["epoch"] is not None:
             restore_process(state["epoch"])

@@ -1,4 +1,4 @@
-"""The state of a callback as JSON, with its arrays left for `arrays.take_out`."""
+"""Encode the state of a callback as JSON, except for arrays, which `arrays.take_out` handles."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,14 +14,14 @@ class NotSavableError(Exception):
 
 
 def encode(value: Any, *, copy: bool = True) -> Any:
-    """Return a value as JSON has it: numbers, texts, arrays, and lists, tuples and dicts of them.
+    """Encode numbers, strings, arrays, and lists, tuples and dicts of these.
 
     Args:
         value: The value.
-        copy: Whether to copy arrays, as their owner may change them while a file is written.
+        copy: Whether to copy arrays, because their owner may change them while a file is written.
 
     Raises:
-        NotSavableError: If it is, or holds, anything else.
+        NotSavableError: If the value is, or contains, anything else.
     """
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -44,7 +44,7 @@ def encode(value: Any, *, copy: bool = True) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return what `encode` was given; arrays as NumPy's."""
+    """Return the value that `encode` was given, with NumPy arrays."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The random state of the language that Python runs in, as that language hands it over."""
+"""The random state of a host language that embeds Python, such as R."""
 
 import json
 from collections.abc import Callable
@@ -10,14 +10,14 @@ _functions: tuple[_Capture, _Restore] | None = None
 
 
 def set_host_state(capture: "_Capture | None", restore: "_Restore | None") -> None:
-    """Let checkpoints hold the random state of a host language, such as R's `.Random.seed`.
+    """Have checkpoints include the random state of a host language, such as R's `.Random.seed`.
 
-    Both functions are called on the thread that trains.
+    Both functions are called on the training thread. Pass `None` twice to unset them.
 
     Args:
-        capture: A function of no argument that returns the state as JSON text, `None` for none.
-            `None` in place of both functions ends the arrangement.
-        restore: A function that takes such a text and puts the state back.
+        capture: A function without arguments that returns the state as JSON text, or `None` if
+            there is no state.
+        restore: A function that takes such a text and restores the state.
 
     Raises:
         ValueError: If only one of the two functions is given.
@@ -32,7 +32,7 @@ def set_host_state(capture: "_Capture | None", restore: "_Restore | None") -> No
 
 
 def capture() -> str | None:
-    """Return the host's random state as JSON text, `None` without a host."""
+    """Return the host's random state as JSON text, or `None` without a host."""
     if _functions is None:
         return None
     state = _functions[0]()
@@ -44,11 +44,11 @@ def check(state: object) -> None:
     if state is None:
         return
     if not isinstance(state, str):
-        raise ValueError("the host's random state is no text")
+        raise ValueError("the host's random state is not text")
     json.loads(state)
 
 
 def restore(state: str | None) -> None:
-    """Hand the state back to the host, if there is one."""
+    """Pass the state to the host, if there is one."""
     if state is not None and _functions is not None:
         _functions[1](state)

@@ -1,4 +1,4 @@
-"""Arrays as JSON values, bit for bit."""
+"""Arrays as JSON values, without loss."""
 
 import base64
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 
 
 def pack(array: Any) -> list[Any]:
-    """Write an array, bit for bit, as a JSON value: dtype, shape and base64 text."""
+    """Return an array as a JSON value, without loss: dtype, shape and base64 text."""
     text = base64.b64encode(array.tobytes()).decode()
     return [array.dtype.name, list(array.shape), text]
 
 
 def unpack(packed: list[Any]) -> Any:
-    """Read what `pack` wrote."""
+    """Return the array that `pack` was given."""
     name, shape, text = packed
     if name == "bfloat16":
         import ml_dtypes

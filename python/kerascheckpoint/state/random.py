@@ -1,6 +1,6 @@
 """The random state of training.
 
-Python's, NumPy's, Keras' global one and each layer's own, the backends', the host language's.
+It consists of that of Python, NumPy, Keras (global and for each layer), backends and host language.
 """
 
 import random
@@ -19,7 +19,7 @@ _KERAS_SEED = (2,)  # shape of the state of a seed generator
 
 
 class RandomNumbers:
-    """The random numbers of the process and of a model's own generators: the record's "random"."""
+    """The random state of the process and of a model's seed generators: the record's "random"."""
 
     name = "random"
     version = 1
@@ -33,7 +33,7 @@ class RandomNumbers:
         return capture_process() | {"layers": layers}
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Try what `restore` would do, without a change to any generator.
+        """Try what `restore` would do, without changing any generator.
 
         Raises:
             CheckpointMismatchError: If the state does not fit the model's seed generators.
@@ -55,14 +55,14 @@ class RandomNumbers:
                 )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put the random state back."""
+        """Restore the random state."""
         for variable, stored in zip(seed_variables(self._model), state["layers"], strict=True):
             variable.assign(unpack(stored))
         restore_process(state)
 
 
 def capture_process() -> dict[str, Any]:
-    """Return the random state that is not the model's: of Python, NumPy, Keras, the backends, R."""
+    """Return the random state outside the model: of Python, NumPy, Keras, backends and host."""
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=False)
     state = {
@@ -77,28 +77,28 @@ def capture_process() -> dict[str, Any]:
 
 
 def check_process(state: Mapping[str, Any]) -> None:
-    """Raise whatever is wrong with the state that is not the model's."""
+    """Raise an error if the random state outside the model is unusable."""
     python = _python_state(state)
     random.Random().setstate(python)
     if not isinstance(python[2], float | None):
-        raise TypeError("Python's next normal number is none")
+        raise TypeError("Python's next normal number is not a number")
     numpy_state = _unpacked(state["numpy"])
     bit_generator = type(np.random.get_bit_generator())()
     np.random.RandomState(bit_generator).set_state(numpy_state)
-    # NumPy itself would read outside of its memory.
+    # NumPy does not check this, and would read out of bounds.
     if not 0 <= numpy_state["state"].get("pos", 0) <= np.size(numpy_state["state"].get("key", 0)):
-        raise ValueError("NumPy's position is outside of its state")
+        raise ValueError("NumPy's position is outside its state")
     if state["keras"] is not None:
         seed = unpack(state["keras"])
         if seed.shape != _KERAS_SEED or seed.dtype.kind not in "iu":
-            raise ValueError("Keras' seed is not two whole numbers")
+            raise ValueError("Keras' seed is not two integers")
     torch_random.check(state)
     tensorflow_random.check(state)
     host.check(state.get("host"))
 
 
 def restore_process(state: Mapping[str, Any]) -> None:
-    """Put the random state back that is not the model's, as `capture` lists it."""
+    """Restore the random state outside the model; see `capture_process`."""
     random.setstate(_python_state(state))
     np.random.set_state(_unpacked(state["numpy"]))
     if state["keras"] is not None:
@@ -109,9 +109,9 @@ def restore_process(state: Mapping[str, Any]) -> None:
 
 
 def seed_variables(model: Any) -> list[Any]:
-    """Return the states of the seed generators in `model`.
+    """Return the state variables of the seed generators in `model`.
 
-    Keras counts them among a model's variables, but not among its weights or metrics.
+    Keras includes them in a model's variables, but not in its weights or metrics.
     """
     others = {id(variable) for variable in [*model.weights, *model.metrics_variables]}
     return [variable for variable in model.variables if id(variable) not in others]

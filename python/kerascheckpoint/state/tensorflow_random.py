@@ -1,7 +1,7 @@
-"""TensorFlow's random numbers: the global generator and the seeds that operations draw.
+"""TensorFlow's random state: the global generator and the generator of operation seeds.
 
-TensorFlow has no public way to ask for either without making one. Seen in TensorFlow 2.16 to 2.21;
-where its modules differ, nothing is captured.
+TensorFlow has no public API that returns either without creating it. Seen in TensorFlow 2.16 to
+2.21; if its modules differ, nothing is captured.
 """
 
 import os
@@ -18,7 +18,7 @@ _CONTEXT_MODULE = "tensorflow.python.eager.context"
 
 
 def capture() -> dict[str, Any]:
-    """Return the states as a JSON object; an empty one where TensorFlow is not in use."""
+    """Return the states as a JSON object, which is empty if TensorFlow is not in use."""
     state: dict[str, Any] = {}
     generator = _global_generator()
     if generator is not None:
@@ -36,12 +36,12 @@ def capture() -> dict[str, Any]:
 
 
 def check(state: Mapping[str, Any]) -> None:
-    """Raise whatever is wrong with a state, without a change to any generator."""
+    """Raise an error if a state is unusable, without changing any generator."""
     if "tensorflow_generator" in state:
         generator = state["tensorflow_generator"]
         numbers = unpack(generator["state"])
         if numbers.dtype.name != "int64" or numbers.shape not in ((2,), (3,)):
-            raise ValueError("TensorFlow's generator has no state of two or three whole numbers")
+            raise ValueError("the state of TensorFlow's generator is not two or three integers")
         if type(generator["algorithm"]) is not int:
             raise ValueError("TensorFlow's generator has no algorithm")
     if "tensorflow_operations" in state:
@@ -51,13 +51,13 @@ def check(state: Mapping[str, Any]) -> None:
 
 
 def restore(state: Mapping[str, Any]) -> None:
-    """Put the states back, as far as TensorFlow is in use."""
+    """Restore the states, if TensorFlow is in use."""
     if "tensorflow_generator" in state and "tensorflow" in sys.modules:
         _restore_generator(**state["tensorflow_generator"])
     operations = state.get("tensorflow_operations")
     if operations is None or _CONTEXT_MODULE not in sys.modules:
         return
-    if operations["seed"] != _global_seed():  # the seeds of operations follow from the global one
+    if operations["seed"] != _global_seed():  # operation seeds follow from the global one
         sys.modules[_CONTEXT_MODULE].set_global_seed(operations["seed"])
     seeds = _operation_seeds()
     if seeds is not None:
@@ -72,18 +72,18 @@ def _restore_generator(algorithm: int, state: Any) -> None:
         algorithm,
         numbers.shape,
     ):
-        generator.reset(numbers)  # functions that are traced already use this object
+        generator.reset(numbers)  # functions that were already traced use this object
     else:
         tf.random.set_global_generator(tf.random.Generator.from_state(numbers, algorithm))
 
 
 def _global_generator() -> Any:
-    """Return the global generator, `None` if nobody has used it."""
+    """Return the global generator, or `None` if nothing has used it."""
     return getattr(sys.modules.get(_GENERATOR_MODULE), "global_generator", None)
 
 
 def _operation_seeds() -> Any:
-    """Return Python's generator that the seeds of operations come from, `None` without a seed."""
+    """Return the Python generator of operation seeds, or `None` without a global seed."""
     if _global_seed() is None:
         return None
     context = sys.modules[_CONTEXT_MODULE].context()
@@ -107,7 +107,7 @@ def has_global_seed() -> bool:
 
 
 def is_deterministic() -> bool:
-    """Tell whether a script has asked TensorFlow for operations that are deterministic."""
+    """Tell whether the script has enabled deterministic operations."""
     import tensorflow as tf
 
     ask = getattr(tf.config.experimental, "is_op_determinism_enabled", None)

@@ -1,6 +1,6 @@
-"""PyTorch's random numbers: of the processor, of each GPU in use, and of Apple's.
+"""PyTorch's random state: of the CPU, each GPU in use, and Apple GPUs.
 
-They matter with every backend of Keras: a PyTorch `DataLoader` draws its order from them.
+It matters on every Keras backend, because a PyTorch `DataLoader` draws its order from it.
 """
 
 import sys
@@ -11,12 +11,12 @@ from .packing import pack, unpack
 
 
 def capture() -> dict[str, Any]:
-    """Return the states as a JSON object; an empty one where nobody has imported PyTorch."""
+    """Return the states as a JSON object, which is empty if PyTorch is not imported."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
     state: dict[str, Any] = {"torch": pack(torch.get_rng_state().numpy())}
-    # Asking for the state of a GPU starts CUDA, which a run on the processor has no need of.
+    # Asking for a GPU's state would initialize CUDA, which a run on the CPU does not need.
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         state["torch_cuda"] = [pack(one.cpu().numpy()) for one in torch.cuda.get_rng_state_all()]
     if torch.backends.mps.is_available():
@@ -25,12 +25,12 @@ def capture() -> dict[str, Any]:
 
 
 def check(state: Mapping[str, Any]) -> None:
-    """Raise whatever is wrong with a state, without a change to any generator."""
+    """Raise an error if a state is unusable, without changing any generator."""
     torch: Any = sys.modules.get("torch")
     for packed in _stored_states(state):
         array = unpack(packed)
         if array.dtype.name != "uint8" or array.ndim != 1:
-            raise ValueError("PyTorch's random state is not a row of bytes")
+            raise ValueError("PyTorch's random state is not an array of bytes")
     if torch is None:
         return
     if "torch" in state:
@@ -40,7 +40,7 @@ def check(state: Mapping[str, Any]) -> None:
 
 
 def restore(state: Mapping[str, Any]) -> None:
-    """Put the states back: those of the processor and of the GPUs that this machine has."""
+    """Restore the states of the CPU and of the GPUs that this machine has."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
         return
@@ -58,7 +58,7 @@ def _stored_states(state: Mapping[str, Any]) -> list[Any]:
 
 
 def _gpu_states(torch: Any, state: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Yield the name and the stored state of each GPU that there was and is."""
+    """Yield the name and the stored state of each GPU that this machine still has."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for index, packed in enumerate(state.get("torch_cuda", [])[:count]):
         yield f"cuda:{index}", torch.from_numpy(unpack(packed))

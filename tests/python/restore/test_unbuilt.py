@@ -73,7 +73,7 @@ def test_a_refused_restore_leaves_an_unbuilt_model_unbuilt(kind, tmp_path):
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"input_shape": [None, 20_000_000]}, "takes .* bytes, and the file holds"),
+        ({"input_shape": [None, 20_000_000]}, "needs .* bytes, but the file holds"),
         ({"input_shape": [None, 10**13]}, "input of shape"),
         ({"input_shape": [2, -3]}, "input of shape"),
         ({"input_shape": [None, "wide"]}, "built|the file holds"),
