@@ -1,4 +1,4 @@
-"""Build layers first, and give their variables memory afterwards."""
+"""Build layers without allocating memory for their variables until later."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,15 +8,15 @@ import keras
 from .private import private_name
 from .store import KerasMustHandleError
 
-_WAITING = "uninitialized_variables"  # Keras' name for the variables that wait
+_WAITING = "uninitialized_variables"  # Keras' name for its list of such variables
 
 
 @contextlib.contextmanager
 def deferred_variables() -> Iterator[None]:
-    """Let variables made in the block take memory at its end, and never if the block raises.
+    """Allocate memory for variables created in the block at its end, or never if it raises.
 
-    Inside, they have a shape and a dtype only. A Keras that keeps no list of such variables makes
-    them at once.
+    Inside the block, they only have a shape and a dtype. If this version of Keras cannot defer
+    variables, they are allocated immediately.
     """
     try:
         get = private_name("backend.common.global_state", "get_global_attribute")

@@ -7,7 +7,7 @@ from typing import Any
 
 from .private import BACKEND, VERSION
 
-# Whether `fit` draws a batch before it announces it; else it may find that there is none.
+# Whether `fit` draws a batch before `on_train_batch_begin`. If not, there may be no such batch.
 DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 
 # With several steps per execution, Keras before 3.11 passes the first batch index to
@@ -25,10 +25,10 @@ def is_fitting(model: Any, frame: FrameType | None) -> bool:
 
 
 def callbacks_of_fit(model: Any) -> list[Any]:
-    """Return the callbacks that the user gave to the running `fit`, in their order.
+    """Return the callbacks that the user passed to the running `fit`, in order.
 
-    Without the history and the progress bar that Keras adds; none if they cannot be found. `fit`
-    keeps them in a local variable. Seen in Keras 3.3 to 3.15.
+    They do not include the history and progress bar that Keras adds. The list is empty if they
+    cannot be found. `fit` keeps them in a local variable. Seen in Keras 3.3 to 3.15.
     """
     found = callback_list(model)
     own = [getattr(found, name, None) for name in ("_history", "_progbar")]
@@ -36,10 +36,10 @@ def callbacks_of_fit(model: Any) -> list[Any]:
 
 
 def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
-    """Let the running `fit` call a function once, before any callback hears of the first epoch.
+    """Make the running `fit` call a function once, before any callback's first `on_epoch_begin`.
 
-    By then every callback has heard that training begins, which resets some. If the list of
-    callbacks cannot be found, nothing happens.
+    By then every `on_train_begin` has run, which resets some callbacks. If the list of callbacks
+    cannot be found, nothing happens.
     """
     callbacks = callback_list(model)
     if callbacks is None:
@@ -55,12 +55,12 @@ def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
 
 
 def callback_list(model: Any) -> Any:
-    """Return what tells the callbacks of the running `fit` of its events, `None` if not found."""
+    """Return the `CallbackList` of the running `fit`, or `None` if it is not found."""
     return _local_of_fit(model, "callbacks")
 
 
 def epoch_iterator(model: Any) -> Any:
-    """Return what gives the running `fit` its batches, `None` if it is not found.
+    """Return the epoch iterator that yields batches to the running `fit`, or `None`.
 
     `fit` keeps it in a local variable. Seen in Keras 3.3 to 3.16.
     """
@@ -69,7 +69,7 @@ def epoch_iterator(model: Any) -> Any:
 
 
 def data_of_fit(model: Any) -> Any:
-    """Return the adapter that Keras has put around the data of the running `fit`, if found."""
+    """Return Keras' adapter for the data of the running `fit`, or `None` if it is not found."""
     return getattr(epoch_iterator(model), "data_adapter", None)
 
 
@@ -80,7 +80,7 @@ def epochs_of_fit(model: Any) -> int | None:
 
 
 def _local_of_fit(model: Any, name: str) -> Any:
-    """Return a local variable of the `fit` of `model` that is running on this thread, or `None`."""
+    """Return a local variable of the `fit` of `model` running on this thread, or `None`."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         is_fit = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
@@ -91,9 +91,9 @@ def _local_of_fit(model: Any, name: str) -> Any:
 
 
 class _Epoch(int):
-    """An epoch number that is true even at 0, because Keras uses `_initial_epoch or initial_epoch`.
+    """An epoch index that is true even if 0, because Keras uses `_initial_epoch or initial_epoch`.
 
-    It is false in a later `fit`, because the one it was made for may have raised.
+    In a later `fit` it is false, in case the `fit` for which it was made has raised.
     """
 
     model: Any
@@ -114,5 +114,5 @@ def start_at_epoch(model: Any, epoch: int) -> None:
 
 
 def forget_start(model: Any) -> None:
-    """Undo `start_at_epoch`, so that a later `fit` starts where it is told to."""
+    """Undo `start_at_epoch`, so that a later `fit` starts at its own `initial_epoch`."""
     model._initial_epoch = None

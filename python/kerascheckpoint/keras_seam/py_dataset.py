@@ -1,6 +1,6 @@
-"""Let a `PyDataset` in a running `fit` start at a later batch, without the ones before.
+"""Make a `PyDataset` in a running `fit` start at a later batch without computing earlier ones.
 
-Seen in Keras 3.3 to 3.16. Where the pieces are missing, the caller draws the batches instead.
+Seen in Keras 3.3 to 3.16. In other versions, the caller draws the earlier batches instead.
 """
 
 import itertools
@@ -9,14 +9,14 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-_PATIENCE = 60.0  # seconds for the start of the workers
+_TIMEOUT = 60.0  # seconds to wait for the workers to start
 
 
 def count_epochs(adapter: Any, epochs: int) -> None:
-    """Tell a `PyDataset` of so many epochs.
+    """Call a `PyDataset`'s epoch hooks once for each completed epoch.
 
     Args:
-        adapter: Keras' adapter of it.
+        adapter: Keras' adapter for the dataset.
         epochs: Number of epochs that are done.
     """
     for _ in range(epochs):
@@ -25,24 +25,24 @@ def count_epochs(adapter: Any, epochs: int) -> None:
 
 
 def holds_batches(adapter: Any) -> bool:
-    """Tell whether workers have computed batches that the next epoch begins with.
+    """Tell whether workers have already computed batches with which the next epoch begins.
 
-    On JAX `fit` draws one batch to build the model, and what the workers have computed by then is
-    used later. Only drawing all of it again leads to the same order.
+    On JAX, `fit` draws one batch to build the model, and whatever the workers have computed by then
+    is used later. Only drawing all of it again reproduces the order.
     """
     return not getattr(getattr(adapter.enqueuer, "ready_queue", None), "empty", lambda: True)()
 
 
 def start_at_index(iterator: Any, count: int) -> Callable[[], object] | None:
-    """Let the next epoch of a `PyDataset` start after `count` batches.
+    """Make the next epoch of a `PyDataset` start after `count` batches.
 
     Args:
         iterator: Keras' epoch iterator.
-        count: Number of batches to leave out.
+        count: Number of batches to skip.
 
     Returns:
-        A function that waits until the epoch has begun and its order is settled; `None` if the data
-        are of another kind or cannot start there.
+        A function that waits until the epoch has begun and its order is fixed; `None` if the data
+        are not a `PyDataset` or cannot start there.
     """
     adapter = iterator.data_adapter
     dataset = getattr(adapter, "py_dataset", None)
@@ -60,7 +60,7 @@ def start_at_index(iterator: Any, count: int) -> Callable[[], object] | None:
 
 
 def _start_generator_at(adapter: Any, count: int) -> None:
-    """Let the next generator leave out the first indices, in the order that Keras chooses."""
+    """Make the next generator skip the first indices, in the order that Keras chooses."""
     indices = list(range(adapter.py_dataset.num_batches))
     if adapter.shuffle:
         epoch = getattr(adapter, "_epoch", None)  # Keras 3.16 and later shuffle by it
@@ -75,7 +75,7 @@ def _start_generator_at(adapter: Any, count: int) -> None:
 
 
 def _start_workers_at(adapter: Any, count: int) -> Callable[[], object]:
-    """Let the workers leave out the first indices of the next epoch."""
+    """Make the workers skip the first indices of the next epoch."""
     enqueuer, has_begun = adapter.enqueuer, threading.Event()
     own_class = type(enqueuer)
 
@@ -95,7 +95,7 @@ def _start_workers_at(adapter: Any, count: int) -> Callable[[], object]:
     if count < adapter.py_dataset.num_batches:
         adapter._finite_enqueuer_generator = rest
     enqueuer.__class__ = type(own_class.__name__, (own_class,), {"indices": property(None, take)})
-    return lambda: has_begun.wait(_PATIENCE)
+    return lambda: has_begun.wait(_TIMEOUT)
 
 
 def _nothing() -> None:

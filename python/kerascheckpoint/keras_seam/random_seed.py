@@ -8,7 +8,7 @@ from .store import KerasMustHandleError
 
 
 def global_seed_state() -> Any:
-    """Return the variable of Keras' global seed generator, or `None` if it has none yet."""
+    """Return the variable of Keras' global seed generator, or `None` if there is none yet."""
     with contextlib.suppress(KerasMustHandleError, AttributeError):
         find = private_name("backend.common.global_state", "get_global_attribute")
         generator = find(private_name("random.seed_generator", "GLOBAL_SEED_GENERATOR"))
@@ -17,5 +17,5 @@ def global_seed_state() -> Any:
 
 
 def make_global_seed_state() -> Any:
-    """Return the variable of Keras' global seed generator, made if it has none yet."""
+    """Return the variable of Keras' global seed generator, which is created if needed."""
     return private_name("random.seed_generator", "global_seed_generator")().state

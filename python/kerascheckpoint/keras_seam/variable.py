@@ -1,4 +1,4 @@
-"""The class that all of Keras' variables have in common."""
+"""The common base class of Keras' variables."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 
 
 def _common_class() -> Any:
-    """Return Keras' own class of variables, of which each backend's is a subclass.
+    """Return the class of which every backend's variable class is a subclass.
 
     In Keras 3.3 the public `keras.Variable` is a class that layers and optimizers do not use.
     """

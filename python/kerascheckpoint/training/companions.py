@@ -14,8 +14,8 @@ _WEIGHTS_BACK = "BackupAndRestore"
 class Companions:
     """The other callbacks of one `fit`, with their states: the record's "callbacks".
 
-    A checkpoint at an epoch's end is written before the callbacks behind ours have heard of that
-    end. A resume goes on from that instant, so they hear of it then.
+    A checkpoint at the end of an epoch is written before Keras calls `on_epoch_end` of the
+    callbacks after ours. A resume continues from that moment, so it calls them then.
 
     Args:
         callback: Our callback.
@@ -31,9 +31,9 @@ class Companions:
         here = [place for place, other in enumerate(self._all) if other is callback]
         self._place = here[0] if here else len(self._all)
         self._before = {id(c): callback_states.plain_attributes(c) for c in self._all}
-        self._refused: dict[str, str] = {}  # why a class gave no state that can be stored
-        self._missing: list[str] = []  # classes of states that no callback took
-        self.first_epoch = 0  # index of the first epoch whose end they are to hear of
+        self._refused: dict[str, str] = {}  # why the state of a class cannot be stored
+        self._missing: list[str] = []  # classes of states that match no callback
+        self.first_epoch = 0  # index of the first epoch whose end they will see
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Companions":
         return Companions()
@@ -42,14 +42,14 @@ class Companions:
         return Companions, ()
 
     def savers_of_keras(self) -> list[tuple[str, str]]:
-        """Return path and description of each `ModelCheckpoint` that is Keras' own."""
+        """Return the path and a description of each of Keras' own `ModelCheckpoint` callbacks."""
         found = [c for c in self._all if callback_states.keras_class(c) == "ModelCheckpoint"]
         return [
             (c.filepath, f"<Keras' own ModelCheckpoint filepath={c.filepath!r}>") for c in found
         ]
 
     def capture(self) -> dict[str, Any]:
-        """Return their states as a JSON object with arrays."""
+        """Return the callbacks' states as a JSON object with arrays."""
         captured = callback_states.capture(self._all)
         self._refused = captured.refused
         return {
@@ -59,13 +59,13 @@ class Companions:
         }
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raise if these are no states of callbacks."""
+        """Raise an error if these are not states of callbacks."""
         if not isinstance(state["place"], int) or not isinstance(state["stopped"], bool):
-            raise TypeError("the place of the checkpoint callback is not known")
+            raise TypeError("the place of the checkpoint callback is missing")
         callback_states.check(state["states"])
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put their states back; leave out those of callbacks that this `fit` has not."""
+        """Restore the callbacks' states; skip those of callbacks that this `fit` lacks."""
         pairs, self._missing = callback_states.pairs(self._all, state["states"])
         for other, one in pairs:
             callback_states.put_back(other, one, self.first_epoch)
@@ -89,25 +89,25 @@ class Companions:
                 )
 
     def warn_of_missing(self, once: Once) -> None:
-        """Warn of each state that no callback took."""
+        """Warn of each state that matched no callback."""
         for name in self._missing:
             once.warn(
                 f"gone {name}",
-                f"the resumed run had a callback {name} with a state, and this one has none: its "
-                "state is left out",
+                f"the resumed run had a callback {name} with state, and this run has none: its "
+                "state is ignored",
             )
 
-    def let_no_backup_in(self) -> None:
-        """Keep Keras' `BackupAndRestore` behind ours from putting its own backup into the model.
+    def prevent_backup_restore(self) -> None:
+        """Keep a Keras `BackupAndRestore` after ours from loading its own backup into the model.
 
-        It would do so when it hears that training begins, once.
+        It would do so once, in `on_train_begin`.
         """
         for other in self._all[self._place + 1 :]:
             if callback_states.keras_class(other) == _WEIGHTS_BACK:
                 other._load_model = functools.partial(vars(other).pop, "_load_model", None)
 
     def has_ended(self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any]) -> bool:
-        """Tell whether a callback had ended the run or was about to when the file was written.
+        """Tell whether a callback had ended the run, or was about to, when the file was written.
 
         Args:
             state: What `capture` returned.
@@ -116,7 +116,7 @@ class Companions:
         """
         if state["stopped"]:
             return True
-        # Of all callbacks of Keras' that may end a run, only this one does so at an epoch's end.
+        # EarlyStopping is the only Keras callback that ends a run at the end of an epoch.
         behind = [
             (other, one)
             for other, one in self._behind(state)
@@ -130,15 +130,15 @@ class Companions:
     def repeat_epoch_end(
         self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any], once: Once
     ) -> dict[str, Any]:
-        """Let the callbacks behind ours hear of the end of the last epoch.
+        """Call `on_epoch_end` of the callbacks after ours for the last epoch.
 
-        Those of the user's without a state do not: what they remember of that epoch is lost.
+        A user's callback without state is not called: what it remembers of that epoch is lost.
 
         Args:
             state: What `capture` returned.
             epoch: Index of the epoch that the file ends with.
             logs: The metrics of that epoch.
-            once: Says each warning once.
+            once: Gives each warning once.
 
         Returns:
             The metrics of that epoch, including any that those callbacks added.
@@ -151,7 +151,7 @@ class Companions:
             names = ", ".join(type(other).__name__ for other in behind)
             once.warn(
                 "stopped behind",
-                f"a callback behind ModelCheckpoint ({names}) had ended the run, and a batch more "
+                f"a callback after ModelCheckpoint ({names}) had ended the run, so one more batch "
                 "is trained: put it before ModelCheckpoint in the list of callbacks",
             )
         for other in self._all[self._place + 1 :]:
@@ -160,7 +160,7 @@ class Companions:
                 once.warn(
                     f"behind {name}",
                     f"what the callback {name} did at the end of epoch {epoch + 1} is not in the "
-                    "file, as it comes after ModelCheckpoint in the list of callbacks: if that "
+                    "file, because it comes after ModelCheckpoint in the list of callbacks: if it "
                     "changes the training, put it before ModelCheckpoint",
                 )
         return logs
@@ -168,7 +168,7 @@ class Companions:
     def _behind(self, state: Mapping[str, Any]) -> list[tuple[Any, Mapping[str, Any]]]:
         """Return the callbacks that had not run yet when the file was written, with their states.
 
-        They are those that stood behind ours then.
+        They are the ones that came after ours in the list.
         """
         pairs, _ = callback_states.pairs(self._all, state["states"])
         behind = [(other, one) for other, one in pairs if one["place"] > state["place"]]
@@ -176,7 +176,7 @@ class Companions:
 
 
 def _does_something_at_epoch_end(callback: Any) -> bool:
-    """Tell whether a callback of the user's, without a state, hears of the ends of epochs."""
+    """Tell whether a user's callback without state defines `on_epoch_end`."""
     if callback_states.has_state(callback) or callback_states.keras_class(callback):
         return False
     if callback_states.is_ours(callback):

@@ -33,7 +33,7 @@ class EarlierRun:
     storage: Storage
 
     def hand_over(self, run: Run, model: Any, once: Once) -> None:
-        """Give the best value and the files to the run that continues."""
+        """Pass the best value and the files to the run that continues."""
         settings, best = run.settings, run.best
         if self.info.monitor == settings.monitor and best.direction is None:
             best.direction = direction_of_mode(self.info.mode)

@@ -1,4 +1,4 @@
-"""What a resume could not bring back exactly, found when training begins."""
+"""Find, when training begins, what a resume could not reproduce exactly."""
 
 import os
 import sys
@@ -13,27 +13,27 @@ from ..state import tensorflow_random
 
 
 def warn_of_inexact(model: Any, once: Once) -> None:
-    """Warn once of all that a resume of this `fit` could not bring back, and how to make it so.
+    """Warn once of everything that a resume of this `fit` could not reproduce, with the remedies.
 
     Args:
         model: The model in training.
-        once: Says each warning once.
+        once: Gives each warning once.
     """
     found = [*_data(data_of_fit(model)), *_logs(model), *_kernels()]
     if found:
         text = "; ".join(found)
-        once.warn("inexact", f"a resume of this training will not be exact in every bit: {text}")
+        once.warn("inexact", f"a resume of this training will not be bit-exact: {text}")
 
 
 def _data(adapter: Any) -> Iterator[str]:
-    """Name a `tf.data` pipeline whose `shuffle` has no seed, neither its own nor the global one."""
+    """Describe a `tf.data` pipeline whose `shuffle` has no seed, neither local nor global."""
     pending = [getattr(adapter, "_dataset", None)]
     while pending:
         dataset = pending.pop()
         if type(dataset).__name__ == "_ShuffleDataset" and not _has_seed(dataset):
             yield (
                 "the tf.data pipeline shuffles without a seed (pass seed= to shuffle(), or call "
-                "keras.utils.set_random_seed() before)"
+                "keras.utils.set_random_seed() first)"
             )
             return
         inputs = getattr(dataset, "_inputs", None)
@@ -41,7 +41,7 @@ def _data(adapter: Any) -> Iterator[str]:
 
 
 def _has_seed(dataset: Any) -> bool:
-    """Tell whether a shuffle has a seed; without one TensorFlow notes two zeros."""
+    """Tell whether a shuffle has a seed; TensorFlow stores two zeros if not."""
     if tensorflow_random.has_global_seed():
         return True
     seeds = [getattr(dataset, name, None) for name in ("_seed", "_seed2")]
@@ -52,13 +52,13 @@ def _logs(model: Any) -> Iterator[str]:
     for callback in callbacks_of_fit(model):
         if callback_states.keras_class(callback) == "CSVLogger" and not callback.append:
             yield (
-                f"CSVLogger begins {callback.filename!r} anew in each run (pass append=True to "
-                "keep the rows of the epochs before)"
+                f"CSVLogger overwrites {callback.filename!r} in each run (pass append=True to "
+                "keep the rows of earlier epochs)"
             )
 
 
 def _kernels() -> Iterator[str]:
-    """Name GPU kernels that need not add up in one order."""
+    """Describe GPU kernels that may sum in varying order."""
     if BACKEND == "torch":
         torch: Any = sys.modules["torch"]
         is_free = torch.cuda.is_available() and not torch.are_deterministic_algorithms_enabled()
@@ -78,4 +78,4 @@ def _kernels() -> Iterator[str]:
     else:
         return
     if is_free:
-        yield f"kernels of the GPU may add in another order each time (to forbid it: {how})"
+        yield f"GPU kernels may sum in a different order each time (to prevent that: {how})"

@@ -41,7 +41,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
             start_at_epoch(model, max(own.info.epoch or 0, epochs or 0))
             if not own.has_ended:
                 own.pass_over_epochs(model)
-            run.companions.let_no_backup_in()
+            run.companions.prevent_backup_restore()
             before_first_epoch(model, lambda: enter_first_epoch(run, model, once))
         state = own.state_of(run.script)
         if state is not None and (changes := run.script.changes(state)):

@@ -70,7 +70,7 @@ class SaveStep:
             saver: Writes the files.
             once: Gives each warning once.
             on_durable: Called with the path of each durable file and, in the process that published
-                it, with what it says of itself.
+                it, with its info.
         """
         self._run = run
         self._saver = saver

@@ -1,4 +1,4 @@
-"""What a script has set, compared with what the script of the resumed run had set."""
+"""The settings of a script, compared with those of the resumed run's script."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,12 +14,11 @@ _WORDS = {
     "steps": "the number of batches per epoch",
 }
 _RATES = ("learning_rate", "schedule")
-# Of the settings, the one that is part of a checkpoint's state.
-_IN_FILE = "learning_rate"
+_IN_FILE = "learning_rate"  # the only setting that a checkpoint restores
 
 
 class ScriptSettings:
-    """The settings of a script that decide how training goes on: the record's "settings".
+    """The settings of a script that affect how training continues: the record's "settings".
 
     Args:
         model: The model in training, before anything is restored into it.
@@ -43,19 +42,19 @@ class ScriptSettings:
         self._values = {name: value for name, value in values.items() if value is not None}
 
     def capture(self) -> dict[str, Any]:
-        """Return the settings as texts."""
+        """Return the settings as strings."""
         return {"values": dict(self._values)}
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raise if these are no settings."""
+        """Raise an error if these are not settings."""
         if not all(isinstance(value, str) for value in state["values"].values()):
-            raise TypeError("a setting is no text")
+            raise TypeError("a setting is not text")
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Do nothing: settings are the script's."""
+        """Do nothing: the script's own settings apply."""
 
     def changes(self, state: Mapping[str, Any]) -> str | None:
-        """Return what a person should know of the settings that differ, `None` if none does.
+        """Return a message about the settings that differ, or `None` if none does.
 
         Args:
             state: What the resumed run had captured.
@@ -63,21 +62,21 @@ class ScriptSettings:
         before, found = state["values"], []
         names = list(_WORDS)
         if not all(any(rate in values for rate in _RATES) for values in (before, self._values)):
-            names = [name for name in names if name not in _RATES]  # one of them is not known
+            names = [name for name in names if name not in _RATES]  # one is unknown
         for name in names:
             words, old, new = _WORDS[name], before.get(name), self._values.get(name)
             if old == new or (None in (old, new) and name in ("batch_size", "steps")):
                 continue
-            counts = "the file's" if name == _IN_FILE and new is not None else "this script's"
+            used = "the file's" if name == _IN_FILE and new is not None else "this script's"
             found.append(
-                f"{words} was {old or 'none'} and is {new or 'none'} here, {counts} counts"
+                f"{words} was {old or 'none'} and is {new or 'none'} here ({used} is used)"
             )
         if not found:
             return None
-        text = f"settings differ from those of the run that is resumed: {'; '.join(found)}"
+        text = f"settings differ from those of the resumed run: {'; '.join(found)}"
         if _IN_FILE in before and self._values.get(_IN_FILE) not in (None, before[_IN_FILE]):
             text += (
-                ". To train on with the new learning rate, set model.optimizer.learning_rate in "
-                "on_epoch_begin of a callback, or by keras.callbacks.LearningRateScheduler"
+                ". To continue with the new learning rate, set model.optimizer.learning_rate in "
+                "on_epoch_begin of a callback, or use keras.callbacks.LearningRateScheduler"
             )
         return text

@@ -1,4 +1,4 @@
-"""What a resume could not bring back exactly is said in one warning when training begins."""
+"""What a resume could not reproduce exactly is named in one warning when training begins."""
 
 import keras
 import pytest
@@ -13,12 +13,12 @@ def fit(path, data, *others):
     model.fit(data, epochs=1, verbose=0, shuffle=False, callbacks=[*others, ours])
 
 
-def test_a_pipeline_without_a_seed_and_a_log_that_begins_anew_are_named(tmp_path):
+def test_a_pipeline_without_a_seed_and_a_log_that_is_overwritten_are_named(tmp_path):
     tf = pytest.importorskip("tensorflow")
     tf.random.set_seed(None)
     data = tf.data.Dataset.from_tensor_slices(training.samples())
     log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
-    with pytest.warns(CheckpointWarning, match="will not be exact") as caught:
+    with pytest.warns(CheckpointWarning, match="will not be bit-exact") as caught:
         fit(tmp_path / "run", data.shuffle(8).batch(2).prefetch(1), log)
     assert len(caught) == 1
     text = str(caught[0].message)
@@ -27,7 +27,7 @@ def test_a_pipeline_without_a_seed_and_a_log_that_begins_anew_are_named(tmp_path
 
 
 @pytest.mark.parametrize("is_global", [True, False])
-def test_a_pipeline_with_a_seed_is_not_worth_a_word(tmp_path, is_global):
+def test_a_pipeline_with_a_seed_gives_no_warning(tmp_path, is_global):
     tf = pytest.importorskip("tensorflow")
     tf.random.set_seed(1 if is_global else None)
     data = tf.data.Dataset.from_tensor_slices(training.samples())
