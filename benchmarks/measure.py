@@ -31,10 +31,15 @@ def main() -> None:
 
 def measure_saves(model: Any, directory: str, clock: Clock) -> None:
     """Time each kind of save; the first figure of each is the first save."""
+    actions = copy_actions(model, directory) | save_actions(model, directory)
+    time_in_turn(actions, clock, rounds=MOST_ROUNDS, expected={}, report=cases.report)
+
+
+def copy_actions(model: Any, directory: str) -> dict[str, Action]:
+    """Return what a save costs at least: a raw write and copies in memory."""
     import numpy as np
 
     from kerascheckpoint.backends.arrays import numpy_views
-    from kerascheckpoint.saving import Saver
 
     size = models.state_bytes(model)
     source = np.ones(size, np.uint8)
@@ -42,6 +47,19 @@ def measure_saves(model: Any, directory: str, clock: Clock) -> None:
     variables = [*model.variables, *model.optimizer.variables]
     arrays = list(numpy_views({variable.path: variable for variable in variables}).values())
     copies = [array.copy() for array in arrays]
+    return {
+        "raw write + fsync": Action(
+            lambda: write_raw(os.path.join(directory, "raw"), source, size)
+        ),
+        "memcpy of one block": Action(lambda: np.copyto(target, source)),
+        "memcpy of the state": Action(lambda: [*map(np.copyto, copies, arrays)]),
+    }
+
+
+def save_actions(model: Any, directory: str) -> dict[str, Action]:
+    """Return our saves, in the background and in the foreground, and Keras'."""
+    from kerascheckpoint.saving import Saver
+
     # A callback writes one format, so each has a saver of its own, which keeps its layout.
     now = {suffix: Saver(on_background=False) for suffix in (WEIGHTS, MODEL)}
     behind = {suffix: Saver(on_background=True) for suffix in (WEIGHTS, MODEL)}
@@ -63,10 +81,7 @@ def measure_saves(model: Any, directory: str, clock: Clock) -> None:
     def save_now(suffix: str) -> Action:
         return Action(lambda: now[suffix].save(model, path(f"o{suffix}"), FIELDS, check))
 
-    actions = {
-        "raw write + fsync": Action(lambda: write_raw(path("raw"), source, size)),
-        "memcpy of one block": Action(lambda: np.copyto(target, source)),
-        "memcpy of the state": Action(lambda: [*map(np.copyto, copies, arrays)]),
+    return {
         f"stall {MODEL}": save_behind(MODEL),
         f"stall {WEIGHTS}": save_behind(WEIGHTS),
         f"ours {MODEL}": save_now(MODEL),
@@ -74,7 +89,6 @@ def measure_saves(model: Any, directory: str, clock: Clock) -> None:
         f"Keras {WEIGHTS}": Action(lambda: model.save_weights(path(f"k{WEIGHTS}"))),
         f"Keras {MODEL}": Action(lambda: model.save(path(f"k{MODEL}"))),
     }
-    time_in_turn(actions, clock, rounds=MOST_ROUNDS, expected={}, report=cases.report)
 
 
 def measure_memory(model: Any, directory: str) -> dict[str, int]:

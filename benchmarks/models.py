@@ -94,16 +94,14 @@ def measure_fits(
     epoch_seconds: float,
     report: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Time a `fit` with each callback, then again those that matter most, until the time is over.
+    """Time a `fit` with each callback, then repeat the most important ones until time is up.
 
     Args:
-        model: What to train.
-        data: A batch.
-        makers: Make the callbacks, by name; "none" is the first.
+        model, data: The model to train, and a batch.
+        makers: Functions that make the callbacks, by name; "none" is the first.
         clock: When to end.
-        epochs: Epochs of each `fit`.
-        epoch_seconds: About the seconds of each epoch.
-        report: Called after each `fit` with what was measured so far.
+        epochs, epoch_seconds: Epochs of each `fit`, and their approximate seconds.
+        report: Called after each `fit` with the figures so far.
     """
     report({"epochs": epochs, "fit_no_time": [*makers]})
     steps = steps_of_an_epoch(model, data, epoch_seconds)
@@ -117,15 +115,14 @@ def measure_fits(
             begin = time.perf_counter()
             try:
                 figures = _time_fit(model, data, steps, epochs, makers[name]())
-            except Exception as error:  # the others shall be measured all the same
+            except Exception as error:  # measure the others all the same
                 problems[name] = f"{type(error).__name__}: {error}"
                 continue
             costs[name] = time.perf_counter() - begin
-            kept = fits.setdefault(name, {figure: [] for figure in figures})
             for figure, value in figures.items():
-                kept[figure].append(value)
-            no_time = [name for name in makers if name not in fits | problems]
-            report({"fits": fits, "fit_problems": problems, "fit_no_time": no_time})
+                fits.setdefault(name, {}).setdefault(figure, []).append(value)
+            left = [name for name in makers if name not in fits | problems]
+            report({"fits": fits, "fit_problems": problems, "fit_no_time": left})
 
 
 def _time_fit(model: Any, data: Any, steps: int, epochs: int, callback: Any) -> dict[str, Any]:

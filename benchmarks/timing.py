@@ -50,17 +50,17 @@ def time_in_turn(
     expected: Mapping[str, float],
     report: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Time each action once a round, so that a machine that slows down does so for all of them.
+    """Time each action once a round, so that a slower machine slows all of them alike.
 
-    An action is left out where it would take longer than the time that is left, and after an error.
+    An action is skipped if too little time is left for it, and after an error.
 
     Args:
         actions: What to time, the most important first.
         clock: When to end.
-        rounds: How often at most.
+        rounds: Largest number of rounds.
         expected: Seconds that an action may take the first time.
-        report: Called after each action with `saves`, the seconds of each so far, `problems`, the
-            errors, and `no_time`, what was not measured yet.
+        report: Called after each action with `saves` (the seconds so far), `problems` (the errors)
+            and `no_time` (what was not measured yet).
     """
     saves: dict[str, list[float]] = {}
     problems: dict[str, str] = {}
@@ -69,20 +69,25 @@ def time_in_turn(
         for name, action in actions.items():
             if name in problems or costs.get(name, 0.0) > clock.left():
                 continue
-            begin = time.perf_counter()
             try:
-                action.run()
-                ran = time.perf_counter() - begin
-                action.finish()
-            except Exception as error:  # the others shall be measured all the same
+                ran, costs[name] = _time_action(action)
+            except Exception as error:  # measure the others all the same
                 problems[name] = f"{type(error).__name__}: {error}"
             else:
-                costs[name] = time.perf_counter() - begin
                 saves.setdefault(name, []).append(ran)
                 if action.durable:
                     saves.setdefault(action.durable, []).append(costs[name])
             no_time = [name for name in actions if name not in saves | problems]
             report({"saves": saves, "problems": problems, "no_time": no_time})
+
+
+def _time_action(action: Action) -> tuple[float, float]:
+    """Return the seconds of an action's `run`, and those of `run` and `finish` together."""
+    begin = time.perf_counter()
+    action.run()
+    ran = time.perf_counter() - begin
+    action.finish()
+    return ran, time.perf_counter() - begin
 
 
 def timed(action: Callable[[], Any]) -> float:

@@ -30,15 +30,15 @@ def average_checkpoints(
 ) -> CheckpointInfo:
     """Write a checkpoint that holds the mean of the weights of other checkpoints.
 
-    Floating-point weights are averaged in float64. So are moving statistics, as those of
-    `BatchNormalization`: the result is the mean of the sources' statistics, not those of the
-    averaged model. If they matter, let the new model run over some training data. Integers, flags,
-    seeds, the config and assets come from the newest file. The optimizer's state is left out, with
-    a `CheckpointWarning`; of a single checkpoint it is kept. Only one array is in memory at a time.
+    Floating-point weights are averaged in float64. So are moving statistics such as those of
+    `BatchNormalization`; run the new model over training data if they must fit it exactly.
+    Integers, flags, seeds, config and assets come from the newest file. Optimizer state is left
+    out, with a `CheckpointWarning`, unless there is only one file. Only one array is in memory at a
+    time.
 
     Args:
         paths: Checkpoints of one model, all with the same suffix.
-        output: Where to write the average; it has the suffix of `paths`. An average of `.orbax`
+        output: Where to write the average, with the suffix of `paths`. An average of `.orbax`
             directories may also be a `.keras` or `.weights.h5` file.
         storage_options: For URLs, what fsspec needs to reach them.
 
@@ -54,25 +54,39 @@ def average_checkpoints(
         CheckpointWriteError: If the new file cannot be written.
     """
     target = location.absolute(output)
-    if isinstance(paths, str | os.PathLike):
-        raise TypeError(f"paths must be a list of paths, not one path. Received: paths={paths!r}.")
-    sources = [location.absolute(path) for path in paths]
+    sources = _absolute(paths)
     _check_suffixes(sources, target)
     place = _storage(target, storage_options)
     form_of(target).check(target, place)
-    with reading_many(), contextlib.ExitStack() as stack:
-        opened = [
-            stack.enter_context(open_checkpoint(path, _storage(path, storage_options)))
-            for path in sources
-        ]
-        newest = max(opened, key=lambda checkpoint: checkpoint.info.age_key)
-        specs = _common_arrays(opened, newest)
-        memory = stack.enter_context(tempfile.TemporaryFile())
-        arrays = {spec.name: _mapped(memory, _mean(opened, newest, spec)) for spec in specs}
-        content = _snapshot(newest, specs, arrays, target)
-        form_of(target).writer().save(Target(target, place), content, _fields(opened, newest))
+    with _opened(sources, storage_options) as opened:
+        _write_mean(opened, Target(target, place))
     with open_checkpoint(target, place) as written:
         return written.info
+
+
+def _absolute(paths: "Iterable[str | os.PathLike[str]]") -> list[str]:
+    if isinstance(paths, str | os.PathLike):
+        raise TypeError(f"paths must be a list of paths, not one path. Received: paths={paths!r}.")
+    return [location.absolute(path) for path in paths]
+
+
+@contextlib.contextmanager
+def _opened(
+    paths: Iterable[str], options: Mapping[str, Any] | None
+) -> Iterator[list[OpenCheckpoint]]:
+    with reading_many(), contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(open_checkpoint(path, _storage(path, options))) for path in paths
+        ]
+
+
+def _write_mean(opened: Sequence[OpenCheckpoint], target: Target) -> None:
+    newest = max(opened, key=lambda checkpoint: checkpoint.info.age_key)
+    specs = _common_arrays(opened, newest)
+    with tempfile.TemporaryFile() as memory:
+        arrays = {spec.name: _mapped(memory, _mean(opened, newest, spec)) for spec in specs}
+        content = _snapshot(newest, specs, arrays, target.path)
+        form_of(target.path).writer().save(target, content, _fields(opened, newest))
 
 
 def _storage(path: str, options: Mapping[str, Any] | None) -> Any:
@@ -96,7 +110,7 @@ def _check_suffixes(sources: Sequence[str], target: str) -> None:
 
 
 def _can_become(source: str, target: str) -> bool:
-    """Tell whether the average of a checkpoint's form can be written in another's."""
+    """Tell whether the average of checkpoints like `source` can be written as `target`."""
     return form_of(source) in (form_of(target), ORBAX)
 
 

@@ -16,16 +16,17 @@ from .formats.forms import open_checkpoint
 from .notify import warn
 from .storage.base import Storage
 from .storage.places import storage_for
+from .storage.random_access import RandomAccessFile
 from .verify import verify_open
 
-_FROM = 1 << 30  # bytes; with fewer, no bar is shown
+_FROM = 1 << 30  # bytes; below that, no bar is shown
 
 
 class VerifyBar:
     """Verifies files one after the other.
 
-    From 1 GB on, a terminal shows a progress bar on standard error. The bar is gone while results
-    and messages are printed, so it never mixes with them.
+    For 1 GB or more, a terminal shows a progress bar on standard error. It is hidden while results
+    and messages are printed, so they never mix.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class VerifyBar:
         Raises:
             CheckpointError: If it is missing or damaged.
         """
-        size = self._sizes[path]  # what is read twice does not count twice
+        size = self._sizes[path]  # bytes that are read twice count once
         storage = cast(
             Storage,
             _CountingStorage(self._storages[path], lambda count: self._show(min(count, size))),
@@ -82,7 +83,7 @@ class VerifyBar:
 def _size(path: str, storage: Storage) -> int:
     with contextlib.suppress(CheckpointError, OSError):
         return storage.status(location.absolute(path)).size
-    return 0  # verifying it will say what is wrong
+    return 0  # `verify` will report what is wrong
 
 
 class _CountingStorage:
@@ -98,36 +99,24 @@ class _CountingStorage:
         return cast(BinaryIO, _CountingFile(self._storage.open(path), self._report))
 
 
-class _CountingFile(io.RawIOBase):
+class _CountingFile(RandomAccessFile):
+    """An open file that reports how many of its bytes were read."""
+
     def __init__(self, file: BinaryIO, report: Callable[[int], None]) -> None:
-        super().__init__()
+        super().__init__(file.seek(0, io.SEEK_END))
         self._file, self._report, self._count = file, report, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+        self.modified = getattr(file, "modified", None)  # of a remote file
 
     def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._position)
         done = int(self._file.readinto(buffer))  # type: ignore[attr-defined]
+        self._position += done
         self._count += done
         self._report(self._count)
         return done
 
     def fileno(self) -> int:
         return self._file.fileno()
-
-    @property
-    def modified(self) -> float | None:
-        """When a remote file was written last, in seconds since 1970."""
-        return getattr(self._file, "modified", None)
 
     def close(self) -> None:
         self._file.close()

@@ -1,10 +1,11 @@
-"""Write bytes to a file, past the system's cache where that is possible (direct I/O).
+"""Write bytes to a file, bypassing the system's cache where possible (direct I/O).
 
 A write through the cache copies every byte and searches for free memory, which takes processor time
 from training. Direct I/O writes whole blocks from aligned memory. Other bytes are copied into one
 of two aligned buffers first: one is filled and checksummed while the disk writes the other.
 """
 
+import contextlib
 import errno
 import mmap
 import os
@@ -25,16 +26,14 @@ except ImportError:  # Windows
 BLOCK = 4096  # bytes; direct I/O needs multiples of it as address, offset and length
 SIZE = 8 << 20  # bytes per buffer; files that fit into one go through the cache
 LARGE = 1 << 20  # bytes; larger arrays are written without a copy if possible
-_CACHED = (
-    1 << 18
-)  # bytes copied at a time, so that the checksum finds them in the processor's cache
+_CACHED = 1 << 18  # bytes copied at a time, which are in the CPU's cache for the checksum
 _SMALL = 1 << 16  # bytes; smaller copies do not release the interpreter's lock
 
 _Filled = tuple[memoryview, memoryview | None]  # what to write, and the buffer that this frees
 
 
 class Stream:
-    """Writes to one file after the other through the same two buffers."""
+    """Writes files one after the other through the same two buffers."""
 
     def __init__(self) -> None:
         self._buffers: list[memoryview] = []
@@ -48,7 +47,7 @@ class Stream:
         *,
         is_lasting: bool = True,
     ) -> list[int]:
-        """Write pieces of bytes one behind the other, and return the CRC-32 of each.
+        """Write pieces of bytes one after the other, and return the CRC-32 of each.
 
         Args:
             fd: File descriptor.
@@ -63,38 +62,61 @@ class Stream:
             Exception: Whatever `pieces` raises.
         """
         self._buffers = self._buffers or [aligned_memory(SIZE), aligned_memory(SIZE)]
-        empty: SimpleQueue[memoryview | None] = SimpleQueue()
-        full: SimpleQueue[_Filled | None] = SimpleQueue()
-        for buffer in self._buffers:
-            empty.put(buffer)
         sums: list[int] = []
-        chunks = _chunks(pieces, offset, sums, empty, is_lasting)
-        failures: list[BaseException] = []
-        filler = threading.Thread(target=_fill, args=(chunks, full, failures), daemon=True)
         try:
-            filler.start()
-            if size > SIZE:
-                _set_direct(fd, True)
-            while filled := full.get():
-                data, freed = filled
-                write_all(fd, data, offset)
-                offset += len(data)
-                if freed:
-                    empty.put(freed)
+            with _read_ahead(pieces, offset, sums, self._buffers, is_lasting) as chunks:
+                if size > SIZE:
+                    _set_direct(fd, True)
+                for chunk in chunks:
+                    write_all(fd, chunk, offset)
+                    offset += len(chunk)
         finally:
-            empty.put(None)
-            if filler.ident is not None:
-                filler.join()
             _set_direct(fd, False)
-        if failures:
-            raise failures[0]
         return sums
+
+
+@contextlib.contextmanager
+def _read_ahead(
+    pieces: Iterable[Any],
+    offset: int,
+    sums: list[int],
+    buffers: Iterable[memoryview],
+    is_lasting: bool,
+) -> Iterator[Iterator[memoryview]]:
+    """Yield an iterator over the chunks of `pieces`, which a thread reads one chunk ahead.
+
+    The arguments are those of `_chunks`. An error in the thread is raised at the end of the block.
+    """
+    empty: SimpleQueue[memoryview | None] = SimpleQueue()
+    full: SimpleQueue[_Filled | None] = SimpleQueue()
+    for buffer in buffers:
+        empty.put(buffer)
+
+    def chunks() -> Iterator[memoryview]:
+        while filled := full.get():
+            data, freed = filled
+            yield data
+            if freed:
+                empty.put(freed)
+
+    failures: list[BaseException] = []
+    filling = _chunks(pieces, offset, sums, empty, is_lasting)
+    filler = threading.Thread(target=_fill, args=(filling, full, failures), daemon=True)
+    try:
+        filler.start()
+        yield chunks()
+    finally:
+        empty.put(None)
+        if filler.ident is not None:
+            filler.join()
+    if failures:
+        raise failures[0]
 
 
 def _fill(
     chunks: Iterable[_Filled], full: "SimpleQueue[_Filled | None]", failures: list[BaseException]
 ) -> None:
-    """Put all chunks into a queue, then `None`; runs in a thread of its own."""
+    """Put all chunks into a queue, then `None`; runs in its own thread."""
     try:
         for filled in chunks:
             full.put(filled)
@@ -114,7 +136,7 @@ def write_all(fd: int, data: Any, offset: int) -> None:
             if not _set_direct(fd, False):
                 raise
         else:
-            if written == 0:  # trying again might never end
+            if written == 0:  # a retry might never end
                 raise OSError(errno.EIO, "The system wrote nothing and gave no reason")
             left, offset = left[written:], offset + written
 
@@ -122,8 +144,8 @@ def write_all(fd: int, data: Any, offset: int) -> None:
 def aligned_memory(size: int) -> memoryview:
     """Return `size` bytes of memory that are aligned for direct I/O.
 
-    NumPy asks Linux for huge pages. To find them the system moves other memory about, so that the
-    first use of a gigabyte takes five times longer than with pages of the usual size.
+    NumPy asks Linux for huge pages. To provide them, the system has to move other memory, so the
+    first use of a gigabyte takes five times longer than with pages of normal size.
     """
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if os.name == "posix" else {}
     return memoryview(mmap.mmap(-1, max(size, 1), **private))[:size]
@@ -167,7 +189,7 @@ def _chunks(
 def _parts(data: memoryview, offset: int, is_lasting: bool) -> Iterator[tuple[memoryview, bool]]:
     """Cut bytes that go to `offset` into parts, each with whether it can be written without a copy.
 
-    Parts to be copied are small, so that the checksum finds them in the processor's cache.
+    Parts to be copied are small, so that they are still in the CPU's cache for the checksum.
     """
     begin = end = 0
     is_large = is_lasting and len(data) >= LARGE
@@ -191,7 +213,7 @@ def _copy(target: memoryview, source: memoryview) -> None:
 
 
 def _set_direct(fd: int, on: bool) -> bool:
-    """Turn direct I/O on or off; tell whether that changed anything."""
+    """Turn direct I/O on or off; return whether that changed anything."""
     if fcntl is None or not hasattr(os, "O_DIRECT"):
         return False
     before = fcntl.fcntl(fd, fcntl.F_GETFL)

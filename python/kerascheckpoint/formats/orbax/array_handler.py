@@ -1,4 +1,4 @@
-"""Let Orbax store the shards of an array that this process has, through TensorStore."""
+"""Make Orbax store this process's shards of an array, through TensorStore."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,12 @@ class Registry:
 
 
 def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[str, Any]) -> Any:
-    """Return Orbax' handler for arrays of the class `ShardedArray`.
+    """Return a handler with which Orbax stores arrays of the class `ShardedArray`.
 
     Args:
-        ocp: The module `orbax.checkpoint`.
-        tensorstore: The module `tensorstore`.
-        process: The number of this process.
-        chunks: The shape of the chunks of each array, by Orbax' name for it.
+        ocp, tensorstore: The modules `orbax.checkpoint` and `tensorstore`.
+        process: Number of this process.
+        chunks: Shape of each array's chunks, by Orbax' name for the array.
     """
 
     class Handler(ocp.type_handlers.TypeHandler):  # type: ignore[misc]
@@ -45,25 +44,12 @@ def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[
         async def serialize(
             self, values: Sequence[ShardedArray], infos: Sequence[Any], args: Any = None
         ) -> Sequence[Any]:
-            transaction = tensorstore.Transaction(atomic=True)
-            opening = [
-                tensorstore.open(
-                    tensorstore.Spec(_spec(ocp, value, info, process, chunks[info.name])),
-                    open=True,
-                    create=process == 0,
-                    assume_metadata=process != 0,
-                    context=info.ts_context,
-                    transaction=transaction,
-                )
+            specs = [
+                _spec(ocp, value, info, process, chunks[info.name])
                 for value, info in zip(values, infos, strict=True)
             ]
-            writing = [
-                store[shard.index].write(shard.values, can_reference_source_data_indefinitely=True)
-                for store, value in zip(await asyncio.gather(*opening), values, strict=True)
-                for shard in value.shards
-            ]
-            await asyncio.gather(*writing)
-            await transaction.commit_async()
+            contexts = [info.ts_context for info in infos]
+            await _write(tensorstore, values, specs, contexts, creates=process == 0)
             return []
 
         async def deserialize(self, infos: Sequence[Any], args: Any = None) -> Sequence[Any]:
@@ -73,6 +59,36 @@ def new_array_handler(ocp: Any, tensorstore: Any, process: int, chunks: Mapping[
             raise NotImplementedError
 
     return Handler()
+
+
+async def _write(
+    tensorstore: Any,
+    values: Sequence[ShardedArray],
+    specs: Sequence[Any],
+    contexts: Sequence[Any],
+    *,
+    creates: bool,
+) -> None:
+    """Write the shards of all arrays in one transaction; only the first process creates arrays."""
+    transaction = tensorstore.Transaction(atomic=True)
+    opening = [
+        tensorstore.open(
+            tensorstore.Spec(spec),
+            open=True,
+            create=creates,
+            assume_metadata=not creates,
+            context=context,
+            transaction=transaction,
+        )
+        for spec, context in zip(specs, contexts, strict=True)
+    ]
+    writing = [
+        store[shard.index].write(shard.values, can_reference_source_data_indefinitely=True)
+        for store, value in zip(await asyncio.gather(*opening), values, strict=True)
+        for shard in value.shards
+    ]
+    await asyncio.gather(*writing)
+    await transaction.commit_async()
 
 
 def _spec(ocp: Any, value: ShardedArray, info: Any, process: int, chunk: Sequence[int]) -> Any:
