@@ -78,7 +78,7 @@ def test_a_refused_restore_leaves_an_unbuilt_model_unbuilt(kind, tmp_path):
         ({"input_shape": [2, -3]}, "input of shape"),
         ({"input_shape": [None, "wide"]}, "built|the file holds"),
         ({"input_shape": {"a": [None, 10**13]}}, "input of shape"),
-        ({"shapes_dict": {"inputs_shape": [None, 20_000_000]}}, "takes .* bytes|not built"),
+        ({"shapes_dict": {"inputs_shape": [None, 20_000_000]}}, "needs .* bytes|not built"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Model .* had a build config:UserWarning")
