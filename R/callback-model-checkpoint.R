@@ -221,7 +221,7 @@ callback_model_checkpoint <- function(filepath,
     resume = resume,
     save_on_interrupt = check_save_on_interrupt(save_on_interrupt),
     on_save_error = check_on_save_error(on_save_error),
-    storage_options = check_storage_options(storage_options),
+    storage_options = check_storage_options(storage_options, filepath),
     after_save = check_after_save(after_save)
   )
   new_model_checkpoint(arguments)

@@ -156,7 +156,7 @@ check_save_on_interrupt <- function(value, call = rlang::caller_env()) {
   unique(as.character(value))
 }
 
-check_storage_options <- function(value, call = rlang::caller_env()) {
+check_storage_options <- function(value, filepath = NULL, call = rlang::caller_env()) {
   if (is.null(value)) {
     return(NULL)
   }
@@ -164,6 +164,12 @@ check_storage_options <- function(value, call = rlang::caller_env()) {
     abort_argument(
       "storage_options", value, "a list with a different name for each option, or NULL",
       call = call
+    )
+  }
+  if (length(value) && !is.null(filepath) && !is_remote(filepath)) {
+    abort_argument(
+      "storage_options", value, "options for a URL such as \"s3://bucket/run\"",
+      headline = "`storage_options` has no use where `filepath` is a local path.", call = call
     )
   }
   value

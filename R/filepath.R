@@ -18,6 +18,9 @@ absolute_path <- function(path, template = FALSE) {
 # Python's name for a URL is the part before "://"; a drive has one letter only.
 is_url <- function(path) grepl("^[A-Za-z][A-Za-z0-9+.:-]+://", path)
 
+# Python makes a local path of a URL such as "file:///run".
+is_remote <- function(path) is_url(path) && !grepl("^(file|local)://", path, ignore.case = TRUE)
+
 # The user wrote no braces in a directory that we put in front, so these are
 # part of a name.
 escape_braces <- function(path) gsub("([{}])", "\\1\\1", path)
@@ -33,6 +36,7 @@ check_filepath <- function(filepath, save_weights_only, resume, call = rlang::ca
   }
   check_suffix(filepath, save_weights_only, resume, refuse)
   check_braces(filepath, call)
+  check_names(filepath, call)
   absolute_path(filepath, template = TRUE)
 }
 
@@ -76,6 +80,20 @@ check_braces <- function(filepath, call = rlang::caller_env()) {
       headline = "`filepath` has a brace without its partner.", call = call
     )
   }
+}
+
+check_names <- function(filepath, call = rlang::caller_env()) {
+  if (has_nameless_placeholder(filepath)) {
+    abort_argument(
+      "filepath", filepath, "a name in each placeholder, as in {epoch:02d}",
+      headline = "`filepath` has a placeholder without a name.", call = call
+    )
+  }
+}
+
+# A number is no name either: there are no positions to fill.
+has_nameless_placeholder <- function(template) {
+  grepl("\\{[0-9]*[}:!]", gsub("{{", "", template, fixed = TRUE))
 }
 
 has_unpaired_brace <- function(template) {

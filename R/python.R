@@ -37,7 +37,7 @@ core <- function(module = NULL, convert = TRUE, call = rlang::caller_env()) {
 # that are being written are complete.
 call_on_files <- function(fun, ..., storage_options, module = NULL, convert = FALSE,
                           call = rlang::caller_env()) {
-  check_storage_options(storage_options, call)
+  check_storage_options(storage_options, call = call)
   finish_writing()
   with_python_conditions(
     core(module, convert = convert, call = call)[[fun]](

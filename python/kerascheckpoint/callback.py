@@ -19,7 +19,7 @@ from .policies.save_freq import SaveFreq
 from .training.batch_events import BatchEvents
 from .training.companions import Companions
 from .training.direction import remember_model
-from .training.fit_group import FitGroup
+from .training.fit_group import FitGroup, use_once
 from .training.inexact import warn_of_inexact
 from .training.resume import end_without_training, resume_run
 from .training.run import Run
@@ -197,7 +197,9 @@ class ModelCheckpoint(BatchEvents):
         self._model_of_best = remember_model(
             self._model_of_best, model, self._best_tracker, self._settings
         )
+        self._training_run.group.unregister(self._training_run)
         self._begin_run()
+        use_once(self, model)
         run = self._training_run
         run.in_fit = is_fitting(model, sys._getframe(1))
         run.span = int(getattr(model, "steps_per_execution", 1) or 1)

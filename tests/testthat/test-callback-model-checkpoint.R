@@ -44,8 +44,6 @@ test_that("signals and storage options arrive as Python has them", {
   expect_identical(saving$save_on_interrupt, list("SIGTERM", "SIGUSR1"))
   expect_error(callback_model_checkpoint(path, save_on_interrupt = "SIGNOSUCH"), "SIGNOSUCH",
                class = "kerascheckpoint_argument_error")
-  expect_error(callback_model_checkpoint(path, storage_options = list(key = "x")),
-               "storage_options", class = "kerascheckpoint_argument_error")
   options <- as_dict(list(port = 9000, nested = list(a = TRUE), key = "x", share = .5))
   expect_match(as.character(reticulate::py_str(options)),
                "{'port': 9000, 'nested': {'a': True}, 'key': 'x', 'share': 0.5}", fixed = TRUE)

@@ -9,7 +9,8 @@ wrong_arguments <- function() {
       list("model"), list("model.tf"), list("model.weights.h5"), list("model.h5", resume = TRUE),
       list(good, save_weights_only = TRUE), list("model.h5", save_weights_only = TRUE),
       list("{epoch.keras"), list("epoch}.keras"), list("{{epoch}.keras"),
-      list("s3://bucket/{epoch}"), list("s3://bucket/{epoch.keras")
+      list("s3://bucket/{epoch}"), list("s3://bucket/{epoch.keras"),
+      list("{}.keras"), list("{0}.keras"), list("{{{:02d}}}.keras"), list("{!r}.keras")
     ),
     monitor = list(list(NULL), list(""), list(NA), list(1), list(c("a", "b"))),
     verbose = list(list(-1), list(2.7), list(NA), list(NULL), list("1"), list(3e9), list(0:1)),
@@ -38,7 +39,7 @@ wrong_arguments <- function() {
     save_on_interrupt = list(list(NULL), list(NA), list(1), list("term"), list(character()),
                              list(c("SIGTERM", NA)), list("SIGKILL"), list(c(TRUE, FALSE))),
     storage_options = list(list("key"), list(c(key = "x")), list(list("x")), list(list(a = 1, 2)),
-                           list(list(a = 1, a = 2)), list(data.frame(a = 1))),
+                           list(list(a = 1, a = 2)), list(data.frame(a = 1)), list(list(a = 1))),
     after_save = list(list("print"), list(TRUE), list(function() NULL)),
     on_save_error = list(list("stop"), list(NULL), list(NA), list(1), list(c("warn", "raise"))),
     `...` = list(list(good, "val_loss", 0, FALSE, FALSE, "auto", "epoch", NULL, 3),
@@ -146,6 +147,10 @@ test_that("shares, functions and signals are accepted as they are written", {
   expect_identical(check_after_save(print), print)
   expect_identical(check_save_on_interrupt(c("SIGTERM", "SIGUSR1")), c("SIGTERM", "SIGUSR1"))
   expect_identical(check_storage_options(list()), list())
+  expect_identical(check_storage_options(list(), "run"), list())
+  expect_identical(check_storage_options(list(key = "x"), "s3://run/m.keras"), list(key = "x"))
+  expect_error(check_storage_options(list(key = "x"), "file:///m.keras"), "local path",
+               class = "kerascheckpoint_argument_error")
 })
 
 test_that("a difftime of any unit is an interval in seconds", {

@@ -10,6 +10,15 @@ test_that("a brace without its partner is found before Python starts", {
   }
 })
 
+test_that("a placeholder without a name is found before Python starts", {
+  for (good in c("a", "{epoch}", "{epoch:0}", "{{0}}", "{{}}", "{{:}}", "{a0!r:0}", "{{{a}}}")) {
+    expect_false(has_nameless_placeholder(good), label = good)
+  }
+  for (bad in c("{}", "{0}", "{:02d}", "{!r}", "{{{}}}", "{epoch}{1:d}")) {
+    expect_true(has_nameless_placeholder(bad), label = bad)
+  }
+})
+
 test_that("Python refuses the placeholders that it could not fill", {
   skip_without_keras()
   for (good in c("{epoch:02d}-{val_loss:.2f}", "{{{epoch}}}", "{val acc!r:>8}", "{epoch!s}",
@@ -17,7 +26,7 @@ test_that("Python refuses the placeholders that it could not fill", {
     path <- file.path(local_directory(), paste0(good, ".keras"))
     expect_no_error(callback_model_checkpoint(path))
   }
-  for (bad in c("{}", "{0}", "{:02d}", "{!r}", "{epoch:zz}", "{epoch:.2}", "{step!q}", "{step:s}",
+  for (bad in c("{epoch:zz}", "{epoch:.2}", "{step!q}", "{step:s}",
                 "{loss:.2q}", "{loss:.}", "{loss:+s}")) {
     path <- file.path(local_directory(), paste0(bad, ".keras"))
     caught <- expect_error(callback_model_checkpoint(path), bad, fixed = TRUE,

@@ -35,6 +35,19 @@ def callbacks_of_fit(model: Any) -> list[Any]:
     return [each for each in getattr(found, "callbacks", []) if each not in own]
 
 
+def list_once(model: Any, callback: Any) -> bool:
+    """Let the running `fit` tell a callback of each event once; return whether it was listed twice.
+
+    The event that is being told goes to all places of the list.
+    """
+    found = callback_list(model)
+    listed = getattr(found, "callbacks", [])
+    more = [place for place, each in enumerate(listed) if each is callback][1:]
+    if more:
+        found.callbacks = [each for place, each in enumerate(listed) if place not in more]
+    return bool(more)
+
+
 def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
     """Make the running `fit` call a function once, before any callback's first `on_epoch_begin`.
 

@@ -1,6 +1,5 @@
 """Check the callback's arguments; errors name the argument, the value and what is accepted."""
 
-import contextlib
 import math
 import numbers
 import signal
@@ -43,14 +42,31 @@ def optional_whole(name: str, value: Any, least: int) -> int | None:
     return None if value is None else whole(name, value, least)
 
 
-def number(name: str, value: Any, least: float = -math.inf) -> float:
-    """Return a number of at least `least`, not NaN."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    with contextlib.suppress(OverflowError):
-        if real and float(value) >= least:
-            return float(value)
-    bound = "" if least == -math.inf else f" of at least {least:g}"
-    raise ValueError(f"{name} must be a number{bound}. Received: {name}={value!r}.")
+def number(name: str, value: Any) -> float:
+    """Return a number, not NaN."""
+    result = _as_float(value)
+    if result is not None:
+        return result
+    raise ValueError(f"{name} must be a number. Received: {name}={value!r}.")
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Return a finite number of at least 0."""
+    result = _as_float(value)
+    if result is not None and 0 <= result < math.inf:
+        return result
+    raise ValueError(f"{name} must be a finite number of at least 0. Received: {name}={value!r}.")
+
+
+def _as_float(value: Any) -> float | None:
+    """Return `value` as a `float`, `None` if it is no real number, too large or NaN."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return None
+    try:
+        result = float(value)
+    except OverflowError:
+        return None
+    return None if math.isnan(result) else result
 
 
 def optional_number(name: str, value: Any) -> float | None:

@@ -121,6 +121,24 @@ class FileTemplate:
         """Whether the files are whole models in Keras' legacy HDF5 format."""
         return suffix_of(self.text) == LEGACY_SUFFIX
 
+    def fills_like(self, other: "FileTemplate", epochs: int) -> bool:
+        """Tell whether a save in the last epoch gets the same path from both templates.
+
+        So `{epoch}` and `{epoch:02d}` do from the tenth epoch on.
+
+        Args:
+            other: The other template.
+            epochs: Number of that epoch, from 1.
+        """
+        counters = {"epoch": epochs, "batch": 1_000_003, "step": 1_000_000_007}
+        metrics = sorted({*self.names, *other.names} - {*COUNTERS})
+        logs = {name: math.pi * number for number, name in enumerate(metrics, 1)}
+        try:
+            filled = [each.fill(counters, logs) for each in (self, other)]
+        except ValueError:  # a format for a kind of value that only the run will have
+            return self.text == other.text
+        return os.path.realpath(filled[0]) == os.path.realpath(filled[1])
+
     def missing_validation(self, logs: Mapping[str, Any]) -> list[str]:
         """Return the `val_` names missing from `logs` although the name without `val_` is there."""
         return [

@@ -1,13 +1,16 @@
 """What the checkpoint callbacks of one `fit` share."""
 
-import os
+import contextlib
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ..keras_seam.fit_control import list_once
 from ..notify import warn
+from ..policies.file_template import FileTemplate
 
 if TYPE_CHECKING:
+    from .companions import Companions
     from .resume_point import ResumePoint
     from .run import Run
 
@@ -60,11 +63,11 @@ class FitGroup:
             return [other for other in self._runs if other is not run]
 
     def warn_of_shared_path(self, run: "Run") -> None:
-        """Warn if another callback of the group writes to the same path."""
-        path = os.path.realpath(run.settings.filepath)
-        ours = [(other.settings.filepath, other.settings) for other in self.runs_beside(run)]
-        for other_path, other in [*ours, *run.companions.savers_of_keras()]:
-            if os.path.realpath(other_path) == path:
+        """Warn if another callback of the group writes to the same paths."""
+        epochs = (self._params or {}).get("epochs") or 1
+        ours = [(other.settings.template, other.settings) for other in self.runs_beside(run)]
+        for template, other in [*ours, *_of_keras(run.companions)]:
+            if run.settings.template.fills_like(template, epochs):
                 warn(
                     "two callbacks of one fit save to the same path and overwrite each other: "
                     f"{other} and {run.settings}"
@@ -85,3 +88,18 @@ class FitGroup:
         """Return the checkpoint to continue from on the first call, then `None`."""
         point, self.point = self.point, None
         return point
+
+
+def use_once(callback: Any, model: Any) -> None:
+    """Warn if a callback is listed more than once in the running `fit`; let it act only once."""
+    if list_once(model, callback):
+        warn(f"one callback is listed more than once in callbacks and is used once: {callback!r}")
+
+
+def _of_keras(companions: "Companions") -> list[tuple[FileTemplate, str]]:
+    """Return template and description of each `ModelCheckpoint` that is Keras' own."""
+    found = []
+    for path, text in companions.savers_of_keras():
+        with contextlib.suppress(TypeError, ValueError):  # Keras reports it at the first save
+            found.append((FileTemplate.parse(path), text))
+    return found

@@ -200,7 +200,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "initial_value_threshold": arguments.optional_number,
     "keep_best": lambda name, value: arguments.optional_whole(name, value, 1),
     "keep_last": lambda name, value: arguments.optional_whole(name, value, 1),
-    "min_delta": lambda name, value: arguments.number(name, value, 0.0),
+    "min_delta": arguments.not_negative,
     "save_on_background": arguments.flag,
     "resume": arguments.flag,
     "save_on_interrupt": arguments.signals,

@@ -88,6 +88,8 @@ def test_verbose_may_be_true_or_false_as_for_keras(tmp_path):
         ("keep_last", True),
         ("min_delta", -0.1),
         ("min_delta", None),
+        ("min_delta", math.inf),
+        ("min_delta", math.nan),
         ("save_on_background", 2),
         ("resume", "auto"),
         ("save_on_interrupt", None),

@@ -14,6 +14,7 @@ from kerascheckpoint import (
     CheckpointWriteError,
     ModelCheckpoint,
     list_checkpoints,
+    verify_checkpoint,
 )
 from support import training
 from support.training import Script, train
@@ -163,6 +164,31 @@ def test_a_callback_of_keras_on_the_same_path_is_named_as_well(tmp_path, shared_
     of_keras = keras.callbacks.ModelCheckpoint(str(path))
     with pytest.warns(CheckpointWarning, match=r"two callbacks.*Keras' own ModelCheckpoint"):
         train(shared_model, ModelCheckpoint(path), of_keras)
+
+
+def test_templates_that_give_the_same_names_are_one_path(tmp_path, shared_model):
+    names = ("{epoch}.keras", "{epoch:1d}.keras")
+    with pytest.warns(CheckpointWarning, match=r"two callbacks.*\{epoch\}.*\{epoch:1d\}") as caught:
+        train(shared_model, *(ModelCheckpoint(tmp_path / name) for name in names))
+    assert len(training.texts(caught)) == 1
+
+
+def test_a_callback_that_is_listed_twice_is_named_and_acts_once(tmp_path, shared_model):
+    for epochs in (1, 3):  # the second time resumes
+        checkpoint = ModelCheckpoint(tmp_path / "{epoch}-{step}.keras", resume=True, save_freq=3)
+        with pytest.warns(
+            CheckpointWarning, match=r"listed more than once.*\{epoch\}-\{step\}"
+        ) as caught:
+            train(shared_model, checkpoint, checkpoint, epochs=epochs)
+        assert len(training.texts(caught)) == 1
+    assert training.files(tmp_path) == [
+        "1-3.keras",
+        "1-4.keras",
+        "2-6.keras",
+        "3-9.keras",
+        "3-12.keras",
+    ]
+    assert verify_checkpoint(tmp_path / "3-12.keras").step == 12
 
 
 def test_callbacks_of_different_fits_may_use_one_path(tmp_path, shared_model):

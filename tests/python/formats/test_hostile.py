@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import struct
 import subprocess
 import sys
 import zipfile
@@ -58,6 +59,17 @@ def many_members(path):
     path.write_bytes(entry * count + end)
 
 
+def many_members_in_secret(path):
+    """The same in the zip64 record that Python believes, behind an end record that names one."""
+    entry = b"PK\1\2" + bytes(42)
+    count = 1_000_000
+    size = len(entry) * count
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, 0)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, size, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), 0, 0)
+    path.write_bytes(entry * count + end64 + locator + end)
+
+
 def many_groups(path):
     with h5py.File(path, "w") as file:
         vars_ = file.create_group("layers/dense/vars")
@@ -82,6 +94,7 @@ CASES = {
     "forty megabytes of numbers.keras": lambda p: with_metadata(p, "[" + "1," * 20_000_000 + "1]"),
     "deep metadata.keras": lambda p: with_metadata(p, "[" * 5_000_000),
     "a million members.keras": many_members,
+    "a million members in secret.keras": many_members_in_secret,
     "many groups.weights.h5": many_groups,
     "memory of a process.keras": lambda p: p.symlink_to("/proc/self/mem"),
     "memory of a process.weights.h5": lambda p: p.symlink_to("/proc/self/mem"),

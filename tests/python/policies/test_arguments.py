@@ -60,10 +60,11 @@ def test_a_number_is_no_nan_and_no_text(value):
         arguments.optional_number("initial_value_threshold", value)
 
 
-@pytest.mark.parametrize("value", [-0.1, -math.inf, math.nan, None, Decimal(1)])
+@pytest.mark.parametrize("value", [-0.1, math.inf, -math.inf, math.nan, 10**400, None, Decimal(1)])
 def test_a_bound_is_named(value):
-    with pytest.raises(ValueError, match=r"^min_delta must be a number of at least 0\. Received:"):
-        arguments.number("min_delta", value, 0.0)
+    accepted = r"^min_delta must be a finite number of at least 0\. Received: min_delta="
+    with pytest.raises(ValueError, match=accepted):
+        arguments.not_negative("min_delta", value)
 
 
 @pytest.mark.parametrize("value", ["", None, 3, ["val_loss"], b"val_loss"])

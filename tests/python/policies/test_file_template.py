@@ -194,6 +194,28 @@ def test_an_interrupt_beside_the_best_keeps_the_suffix(suffix):
 
 
 @pytest.mark.parametrize(
+    ("one", "other", "epochs", "same"),
+    [
+        ("m", "m", 1, True),
+        ("m", "n", 1, False),
+        ("{epoch}", "{epoch:1d}", 9, True),
+        ("{epoch}", "{epoch:02d}", 9, False),
+        ("{epoch}", "{epoch:02d}", 10, True),
+        ("{epoch}", "{step}", 1, False),
+        ("{epoch}-{loss:.2f}", "{epoch}-{loss:0.2f}", 3, True),
+        ("{epoch}-{loss:.2f}", "{epoch}-{loss:.3f}", 3, False),
+        ("{epoch}-{loss:.2f}", "{epoch}-{val_loss:.2f}", 3, False),
+        ("{name:s}", "{name:s}", 1, True),
+        ("{name:s}", "{name:9s}", 1, False),
+    ],
+)
+def test_templates_that_give_one_name_to_two_saves_are_told(one, other, epochs, same):
+    first, second = (FileTemplate.parse(f"/run/{text}.keras") for text in (one, other))
+    assert first.fills_like(second, epochs) is same
+    assert second.fills_like(first, epochs) is same
+
+
+@pytest.mark.parametrize(
     ("text", "weights_only", "words"),
     [
         ("m.keras", False, None),

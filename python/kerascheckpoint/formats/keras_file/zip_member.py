@@ -15,6 +15,7 @@ _DIRECTORY_LIMIT = 16 << 20  # bytes; room for a hundred thousand members
 _END, _END_LENGTH = b"PK\5\6", 22
 _END_WITHIN = _END_LENGTH + (1 << 16)  # bytes at the end of the file, with the longest comment
 _END64, _END64_LENGTH = b"PK\6\6", 56
+_LOCATOR, _LOCATOR_LENGTH = b"PK\6\7", 20  # it says where the zip64 record is
 _UNKNOWN = 0xFFFFFFFF  # the size is in the zip64 record
 
 
@@ -24,21 +25,33 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
     Raises:
         CheckpointCorruptError: If it is not a zip file, or its directory is too large.
     """
-    size = file.seek(0, os.SEEK_END)
-    tail = FileSlice(file, 0, size).read_at(max(0, size - _END_WITHIN - _END64_LENGTH - 20), size)
-    end = tail.rfind(_END)
-    if end < 0 or len(tail) - end < _END_LENGTH:
-        raise CheckpointCorruptError("it is not a zip file, or its end is missing")
-    (directory,) = struct.unpack_from("<L", tail, end + 12)
-    end64 = tail.rfind(_END64, 0, end)
-    if directory == _UNKNOWN and end64 >= 0 and end - end64 >= _END64_LENGTH:
-        (directory,) = struct.unpack_from("<Q", tail, end64 + 40)
-    if directory > _DIRECTORY_LIMIT:
+    if _directory_size(FileSlice.whole(file)) > _DIRECTORY_LIMIT:
         raise CheckpointCorruptError("its zip directory is larger than that of any real model")
     try:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, NotImplementedError) as error:
         raise CheckpointCorruptError(f"it is not a usable zip file: {error}") from None
+
+
+def _directory_size(whole: FileSlice) -> int:
+    """Return the size of the directory in bytes, the largest that any of the end records claims.
+
+    Python believes a zip64 record even where the other one gives a size.
+    """
+    start = max(0, whole.size - _END_WITHIN - _LOCATOR_LENGTH)
+    tail = whole.read_at(start, whole.size - start)
+    end = tail.rfind(_END)
+    if end < 0 or len(tail) - end < _END_LENGTH:
+        raise CheckpointCorruptError("it is not a zip file, or its end is missing")
+    sizes = [size for size in struct.unpack_from("<L", tail, end + 12) if size != _UNKNOWN]
+    locator = end - _LOCATOR_LENGTH
+    if locator >= 0 and tail.startswith(_LOCATOR, locator):
+        (said,) = struct.unpack_from("<Q", tail, locator + 8)
+        for place in (said, start + locator - _END64_LENGTH):
+            record64 = whole.read_at(place, _END64_LENGTH) if 0 <= place < whole.size else b""
+            if record64.startswith(_END64) and len(record64) == _END64_LENGTH:
+                sizes += struct.unpack_from("<Q", record64, 40)
+    return max(sizes, default=_UNKNOWN)
 
 
 def stored_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
