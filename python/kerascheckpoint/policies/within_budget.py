@@ -17,7 +17,8 @@ class WithinBudget(BetweenEpochs):
     """Save as soon as the interval of `OverheadBudget` has passed since the last save began.
 
     No save is due while a file is being written. The first save is due early, because its cost has
-    to be measured.
+    to be measured. The step after a save counts as one beside a write: it is slower even if the
+    file is finished, because the backend takes its state up again and finds the caches cold.
     """
 
     share: float
@@ -70,7 +71,7 @@ class WithinBudget(BetweenEpochs):
         if self._stall is not None:
             self._stall += ended - began
         if self._mark is not None:
-            self._begin_step(ended)
+            self._mark, self._beside_file = ended, True
 
     def commit(self, save: PlannedSave) -> None:
         """Note that the file is written."""
@@ -89,9 +90,6 @@ class WithinBudget(BetweenEpochs):
     def _measure_step(self, now: float) -> None:
         if self._mark is not None:
             (self._during if self._beside_file else self._without).append(now - self._mark)
-        self._begin_step(now)
-
-    def _begin_step(self, now: float) -> None:
         self._mark, self._beside_file = now, self._in_flight > 0
 
     def _close_costs(self) -> None:

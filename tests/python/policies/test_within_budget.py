@@ -44,10 +44,10 @@ def test_what_steps_take_longer_beside_a_write_is_counted(during, without, secon
 class Training:
     """A training whose clock stands still but for its steps and saves."""
 
-    def __init__(self, share, step=1.0, stall=0.0, beside=0.0, steps_beside=0):
+    def __init__(self, share, step=1.0, stall=0.0, beside=0.0, steps_beside=0, after=0.0):
         self.policy = WithinBudget(share)
         self.step_seconds, self.stall, self.beside = step, stall, beside
-        self.steps_beside = steps_beside
+        self.steps_beside, self.after = steps_beside, after
         self.now, self.step, self.begun, self.left = 0.0, 0, [], 0
         self.save = PlannedSave("m.keras")
         self.policy.start(0, 0.0)
@@ -55,6 +55,7 @@ class Training:
     def run(self, steps):
         for _ in range(steps):
             self.now += self.step_seconds + (self.beside if self.left else 0.0)
+            self.now += self.after if self.begun and self.step == self.last_saved else 0.0
             self.step += 1
             if self.left:
                 self.left -= 1
@@ -65,7 +66,7 @@ class Training:
         return self
 
     def begin(self):
-        began = self.now
+        began, self.last_saved = self.now, self.step
         self.begun.append(began)
         self.policy.begin(self.save)
         self.now += self.stall
@@ -77,7 +78,7 @@ class Training:
 
     @property
     def cost(self):
-        return len(self.begun) * (self.stall + self.steps_beside * self.beside)
+        return len(self.begun) * (self.stall + self.steps_beside * self.beside + self.after)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.02, 0.05])
@@ -88,6 +89,7 @@ class Training:
         {"stall": 0.5, "beside": 0.5, "steps_beside": 4},
         {"beside": 0.25, "steps_beside": 10},
         {"step": 0.001, "stall": 0.01},
+        {"stall": 1.0, "after": 0.5},
     ],
     ids=str,
 )
