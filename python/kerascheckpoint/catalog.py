@@ -1,11 +1,9 @@
-"""Find checkpoints: all of them, the newest and the best."""
+"""Look up checkpoints: all of them, the newest and the best."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from . import location
 from .checkpoint_info import CheckpointInfo, Mode
 from .checkpoint_list import (
     CheckpointList,
@@ -17,18 +15,14 @@ from .checkpoint_list import (
 )
 from .errors import (
     CheckpointCorruptError,
-    CheckpointError,
     CheckpointNotFoundError,
-    CheckpointSchemaError,
     CheckpointUnreachableError,
 )
-from .file_kind import DIRECTORY_SUFFIXES, SUFFIXES, suffix_of
-from .formats.base import ForeignFileError, OpenCheckpoint
+from .finding import paths_at, place_of, read_all, warn_of_nothing
+from .formats.base import OpenCheckpoint
 from .formats.forms import open_checkpoint, reading_many
 from .notify import warn
-from .policies.file_template import FileTemplate
 from .storage.base import Storage
-from .storage.places import storage_for
 from .verify import warn_of_changes
 
 
@@ -51,77 +45,11 @@ def list_checkpoints(
         ValueError: If it is empty or a malformed template.
         CheckpointUnreachableError: If a remote place refuses access or does not answer.
     """
-    storage = _place_of(filepath, storage_options)
-    paths = _paths(filepath, storage)
+    storage = place_of(filepath, storage_options)
+    paths = paths_at(filepath, storage)
     if not paths:
-        _warn_of_nothing(filepath, storage)
-    return _read_all(paths, storage)
-
-
-def paths_at(
-    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
-) -> list[str]:
-    """Return the files that `list_checkpoints` would try to read."""
-    return _paths(filepath, _place_of(filepath, storage_options))
-
-
-def is_place_of_several(
-    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None = None
-) -> bool:
-    """Tell whether a path is a directory or a template, where there may be several checkpoints."""
-    storage = _place_of(filepath, storage_options)
-    text = location.absolute(filepath)
-    return storage.is_directory(text) or bool(FileTemplate.parse(filepath).names)
-
-
-def list_of(template: FileTemplate, storage: Storage | None = None) -> CheckpointList:
-    """List the checkpoints whose names fit a template, like `list_checkpoints`.
-
-    Args:
-        template: The template.
-        storage: Its place; `None` finds it by the path.
-
-    Raises:
-        CheckpointSchemaError: If a newer version of this package wrote one of them.
-    """
-    return _read_all(_paths_of(template, storage), storage, refuse_newer=True)
-
-
-def _read_all(
-    paths: Iterable[str], storage: Storage | None = None, *, refuse_newer: bool = False
-) -> CheckpointList:
-    infos = []
-    for path, found in _look_at(list(paths), storage):
-        if isinstance(found, CheckpointInfo):
-            infos.append(found)
-        elif isinstance(found, CheckpointNotFoundError | ForeignFileError):
-            pass  # removed meanwhile, or an .h5 file that is not a checkpoint
-        elif isinstance(found, CheckpointUnreachableError):
-            raise found  # a list without it would hide it
-        elif refuse_newer and isinstance(found, CheckpointSchemaError):
-            raise found
-        elif suffix_of(path):
-            warn(f"not listed: {found}")
-    return CheckpointList(sorted(infos, key=lambda info: info.age_key))
-
-
-def _look_at(
-    paths: list[str], storage: Storage | None
-) -> "list[tuple[str, CheckpointInfo | Exception]]":
-    """Return each path with its info or error; read as many at a time as suits the place."""
-
-    def look(path: str) -> "CheckpointInfo | Exception":
-        try:
-            with open_checkpoint(path, storage) as checkpoint:
-                return checkpoint.info
-        except (CheckpointError, OSError) as error:
-            return error
-
-    with reading_many():
-        if storage is None or storage.concurrency == 1:
-            return [(path, look(path)) for path in paths]
-        with ThreadPoolExecutor(storage.concurrency) as pool:
-            return list(zip(paths, pool.map(look, paths), strict=True))
+        warn_of_nothing(filepath, storage)
+    return CheckpointList(file.info for file in read_all(paths, storage))
 
 
 def latest_checkpoint(
@@ -136,7 +64,7 @@ def latest_checkpoint(
         storage_options: What fsspec needs to reach a URL (endpoint, credentials, ...).
     """
     infos = list_checkpoints(filepath, storage_options)
-    return first_valid(reversed(infos), _place_of(filepath, storage_options))
+    return first_valid(reversed(infos), place_of(filepath, storage_options))
 
 
 def best_checkpoint(
@@ -176,7 +104,7 @@ def best_checkpoint(
             f"cannot tell whether {name!r} should be low or high: pass mode='min' or 'max'."
         )
     candidates = best_first(infos, name, direction)
-    return first_valid(candidates, _place_of(filepath, storage_options))
+    return first_valid(candidates, place_of(filepath, storage_options))
 
 
 def _named(names: list[str]) -> str:
@@ -200,7 +128,7 @@ def checkpoint_history(
     """
     infos = list_checkpoints(filepath, storage_options)
     ours = [info for info in reversed(infos) if info.schema is not None]
-    checkpoint = open_first_valid(ours, _place_of(filepath, storage_options))
+    checkpoint = open_first_valid(ours, place_of(filepath, storage_options))
     if checkpoint is None:
         return None
     with checkpoint:
@@ -256,40 +184,3 @@ def ranked(
 ) -> Iterator[CheckpointInfo]:
     """Yield checkpoints, best first, by their values (by path); of equals the earliest."""
     return by_value(infos, values, "max" if direction == "max" else "min")
-
-
-def _place_of(
-    filepath: "str | os.PathLike[str]", storage_options: Mapping[str, Any] | None
-) -> Storage:
-    path = location.absolute(filepath)
-    if not os.fspath(filepath):
-        raise ValueError(f"filepath must name a directory, a template or a file, not {filepath!r}.")
-    return storage_for(path, storage_options)
-
-
-def _paths(filepath: "str | os.PathLike[str]", storage: Storage) -> list[str]:
-    """Return the files that could be checkpoints, sorted by name."""
-    text = location.absolute(filepath)
-    if storage.is_directory(text) and not text.endswith(DIRECTORY_SUFFIXES):
-        return [path for path in storage.paths(text) if path.endswith(SUFFIXES)]
-    if storage.exists(text):
-        return [text]
-    return _paths_of(FileTemplate.parse(filepath), storage)
-
-
-def _warn_of_nothing(filepath: "str | os.PathLike[str]", storage: Storage) -> None:
-    """Warn of the part of a path that does not exist."""
-    text = location.absolute(filepath)
-    if storage.is_directory(text):
-        return
-    template = FileTemplate.parse(filepath)
-    if template.names and not storage.is_directory(template.directory):
-        warn(f"there is no directory {template.directory!r}")
-    elif not template.names:
-        warn(f"there is no file or directory {text!r}")
-
-
-def _paths_of(template: FileTemplate, storage: Storage | None = None) -> list[str]:
-    place = storage or storage_for(template.directory)
-    paths = place.paths(template.directory, template.levels)
-    return [path for path in paths if template.matches(path)]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from . import average, catalog, checkpoint_info, compare, location, tables
+from . import average, catalog, checkpoint_info, compare, finding, location, tables
 from .checkpoint_info import CheckpointInfo, Mode
 from .checkpoint_list import best_first, direction_for, last_monitor, metric_names
 from .errors import CheckpointError
@@ -122,13 +122,14 @@ def _files_of(options: argparse.Namespace) -> list[str]:
     """Return the files to verify; a directory or a template stands for all of its files."""
     found: list[str] = []
     for path in options.paths:
-        files = catalog.paths_at(path, reach(options, path))
+        place = finding.place_of(path, reach(options, path))
+        files = finding.paths_at(path, place)
         if files:
             found += files
-        elif catalog.is_place_of_several(path, reach(options, path)):
+        elif finding.may_hold_several(path, place):
             _say_nothing_found(path)
         else:
-            found.append(location.absolute(path))  # verifying it will say what is wrong
+            found.append(location.absolute(path))  # verifying it will report what is wrong
     return found
 
 

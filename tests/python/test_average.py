@@ -10,8 +10,8 @@ import pytest
 from kerascheckpoint import CheckpointMismatchError, CheckpointWarning, verify_checkpoint
 from kerascheckpoint.average import average_checkpoints
 from kerascheckpoint.compare import compare_checkpoints
-from kerascheckpoint.formats.reading import read_record
 from support import small_files, training
+from support.small_files import read_record
 
 SUFFIXES = pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 

@@ -301,7 +301,8 @@ def test_a_file_that_vanishes_meanwhile_is_stepped_back_from(tmp_path, monkeypat
             pathlib.Path(third).unlink(missing_ok=True)
         return forms.open_checkpoint(path, storage)
 
-    monkeypatch.setattr("kerascheckpoint.catalog.open_checkpoint", open_)
+    for module in ("catalog", "finding"):
+        monkeypatch.setattr(f"kerascheckpoint.{module}.open_checkpoint", open_)
     if when == "before it is opened":
         assert names(list_checkpoints(tmp_path)) == ["1.keras", "2.keras"]
     else:

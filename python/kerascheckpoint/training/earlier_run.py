@@ -5,7 +5,7 @@ from typing import Any
 
 from .. import catalog, location
 from ..checkpoint_info import CheckpointInfo
-from ..formats import reading
+from ..finding import FoundFile
 from ..notify import Once
 from ..policies.monitor import Direction, direction_of_mode, is_improvement
 from ..policies.retention import KeptFile
@@ -25,12 +25,14 @@ class EarlierRun:
         files: The template's checkpoints that have a record, oldest first, except those known to be
             damaged.
         storage: The place of the files.
+        found: What the list of the directory has on each file, by path.
     """
 
     info: CheckpointInfo
     record: dict[str, Any]
     files: list[CheckpointInfo]
     storage: Storage
+    found: dict[str, FoundFile] = dataclasses.field(default_factory=dict)
 
     def hand_over(self, run: Run, model: Any, once: Once) -> None:
         """Pass the best value and the files to the run that continues."""
@@ -91,10 +93,9 @@ class EarlierRun:
         runs = set(self.record["runs"])
         files = []
         for info in self.files:
-            fields = reading.read_record(info.path, self.storage) or {}
-            own_run = (fields.get("runs") or [None])[-1]
-            if fields.get("template") == template and own_run in runs:
-                files.append(KeptFile(info.path, _ranked_value(info, monitor), fields["saved_at"]))
+            file = self.found[info.path]
+            if file.template == template and file.run in runs:
+                files.append(KeptFile(info.path, _ranked_value(info, monitor), file.saved_at))
         return files
 
 

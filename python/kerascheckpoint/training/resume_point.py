@@ -8,6 +8,7 @@ from .. import catalog
 from ..checkpoint_info import CheckpointInfo
 from ..errors import CheckpointCorruptError, CheckpointMismatchError
 from ..file_kind import WEIGHTS_SUFFIX
+from ..finding import FoundFile, paths_of, read_all
 from ..formats import record
 from ..formats.base import OpenCheckpoint, reporting
 from ..formats.forms import open_checkpoint
@@ -55,10 +56,11 @@ class ResumePoint:
         Raises:
             CheckpointSchemaError: If a newer version of this package wrote one of the files.
         """
-        found = catalog.list_of(template, storage)
-        infos = [info for info in found if info.schema is not None]
+        files = read_all(paths_of(template, storage), storage, refuse_newer=True)
+        found = {file.info.path: file for file in files}
+        infos = [file.info for file in files if file.info.schema is not None]
         if found and not infos:
-            _warn_of_stock_files([info.path for info in found])
+            _warn_of_stock_files(list(found))
         while infos:
             checkpoint = catalog.open_first_valid([infos[-1]], storage)
             if checkpoint is not None:
@@ -67,7 +69,9 @@ class ResumePoint:
                 if missing is None:
                     warn_of_changes(checkpoint)
                     infos[-1] = info = checkpoint.info
-                    return cls(checkpoint, info, fields, EarlierRun(info, fields, infos, storage))
+                    found[info.path] = FoundFile.of(info, fields)
+                    earlier = EarlierRun(info, fields, infos, storage, found)
+                    return cls(checkpoint, info, fields, earlier)
                 checkpoint.close()
                 warn(f"passed over: the record of {infos[-1].path!r} has no usable {missing!r}")
             infos.pop()
@@ -90,7 +94,8 @@ class ResumePoint:
             )
         checkpoint.trust()
         info = checkpoint.info
-        return cls(checkpoint, info, fields, EarlierRun(info, fields, [info], storage))
+        found = {info.path: FoundFile.of(info, fields)}
+        return cls(checkpoint, info, fields, EarlierRun(info, fields, [info], storage, found))
 
     def state_of(self, one: Stateful) -> dict[str, Any] | None:
         """Return the checked state that the file holds for `one`, if it holds one.

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ..backends.arrays import is_spread
 from ..backends.processes import Processes, processes_of
-from ..errors import CheckpointError
+from ..errors import CheckpointError, CheckpointWriteError
 from ..formats.base import Form
 
 _Value = TypeVar("_Value")
@@ -59,6 +59,20 @@ class Role:
             CheckpointError: If it raised in the first process.
         """
         return first_decides(self.processes, decide) if self.is_joint else decide()
+
+    def share_error(self, error: BaseException | None) -> BaseException | None:
+        """Return the error that a save ends with in all processes that take part in it.
+
+        Args:
+            error: The error in this process, if any.
+        """
+        if not self.is_joint or not isinstance(error, Exception | None):
+            return error
+        problems = self.processes.gather(None if error is None else str(error) or repr(error))
+        found = [(index, problem) for index, problem in enumerate(problems) if problem is not None]
+        if error is None and found:
+            return CheckpointWriteError(f"process {found[0][0]} of this training: {found[0][1]}")
+        return error
 
 
 def first_decides(group: Processes, decide: Callable[[], _Value]) -> _Value:

@@ -8,14 +8,7 @@ from math import nan
 from typing import Any
 
 from ..checkpoint_info import CheckpointInfo, Reason
-from ..errors import (
-    CheckpointNameError,
-    CheckpointNotFoundError,
-    CheckpointWriteError,
-    was_published,
-)
-from ..formats import reading
-from ..formats.record import SCHEMA
+from ..errors import CheckpointNameError, was_published
 from ..notify import Once, warn
 from ..policies import monitor, save_decision
 from ..policies.monitor import MonitoredValue
@@ -29,6 +22,7 @@ from .messages import Messages
 from .pending_save import PendingSave
 from .role import Role
 from .run import Run
+from .target_file import holds_best, info_after_save
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,8 +122,8 @@ class SaveStep:
             "must_save": occasion.reason == "interrupt",
         }
         asks = save_decision.depends_on_target(monitored, **rules)
-        holds_best = asks and reading.is_best(path, settings.storage)
-        return save_decision.decide(monitored, best, holds_best=holds_best, **rules)
+        is_taken = asks and holds_best(path, settings.storage)
+        return save_decision.decide(monitored, best, holds_best=is_taken, **rules)
 
     def write(self, occasion: Occasion, path: str, decision: Decision) -> None:
         """Save the model as it is now.
@@ -243,7 +237,7 @@ class SaveStep:
                 error = error or raised
         else:
             pending.abort()
-        error = _shared(error, role)
+        error = role.share_error(error)
         if error is None:
             return
         if self._run.settings.on_save_error == "raise" or not isinstance(error, Exception):
@@ -254,35 +248,12 @@ class SaveStep:
             warn(f"training goes on without this checkpoint: {error}")
 
     def _note(self, plan: PlannedSave, shown: int, fields: Mapping[str, Any], role: Role) -> None:
-        """Say that a file is durable."""
+        """Report a durable file."""
+        info = None
         if role.is_first:
             self._messages.finished(shown, plan)
-        self._on_durable(plan.path, self._info(plan, fields) if role.is_first else None)
-
-    def _info(self, plan: PlannedSave, fields: Mapping[str, Any]) -> CheckpointInfo | None:
-        """Return the info of a durable file without reading it; `None` if the file is gone."""
-        settings = self._run.settings
-        try:
-            size = settings.storage.status(plan.path).size
-        except CheckpointNotFoundError:
-            warn(f"{plan.path!r} was written, but another program has deleted or moved it since")
-            return None
-        record = dict(fields) | {"schema": SCHEMA}
-        weights_only = settings.save_weights_only
-        return CheckpointInfo.from_record(
-            record, path=plan.path, size=size, weights_only=weights_only
-        )
+            info = info_after_save(plan.path, fields, self._run.settings)
+        self._on_durable(plan.path, info)
 
     def _shown_epoch(self, occasion: Occasion) -> int:
         return self._run.progress.counters(epoch_done=occasion.epoch_done)["epoch"]
-
-
-def _shared(error: BaseException | None, role: Role) -> BaseException | None:
-    """Return the error that a save ends with in all processes that take part in it."""
-    if not role.is_joint or not isinstance(error, Exception | None):
-        return error
-    problems = role.processes.gather(None if error is None else str(error) or repr(error))
-    found = [(index, problem) for index, problem in enumerate(problems) if problem is not None]
-    if error is None and found:
-        return CheckpointWriteError(f"process {found[0][0]} of this training: {found[0][1]}")
-    return error

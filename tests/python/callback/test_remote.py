@@ -4,10 +4,7 @@ import uuid
 
 import pytest
 
-from kerascheckpoint import CheckpointWriteError, ModelCheckpoint
-from kerascheckpoint.catalog import list_of
-from kerascheckpoint.policies.file_template import FileTemplate
-from kerascheckpoint.storage.places import storage_for
+from kerascheckpoint import CheckpointWriteError, ModelCheckpoint, list_checkpoints
 from support.resuming import assert_as_if_never_stopped, checkpoint_at, fitted
 from support.training import Script, arrays_of, train
 
@@ -21,8 +18,7 @@ def place():
 
 
 def files(template):
-    infos = list_of(FileTemplate.parse(template), storage_for(template))
-    return [info.path.rpartition("/")[2] for info in infos]
+    return [info.path.rpartition("/")[2] for info in list_checkpoints(template)]
 
 
 @pytest.mark.parametrize("background", [False, True])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import ModelCheckpoint, list_checkpoints
-from kerascheckpoint.formats import reading
 from support import training
+from support.small_files import read_record
 from support.training import train
 
 
@@ -22,8 +22,8 @@ def test_a_share_saves_early_and_says_what_it_measured(tmp_path, shared_model, c
     assert infos[0].reason == "time"
     assert infos[0].step <= 20
     assert infos[-1].step == 120
-    assert reading.read_record(infos[0].path)["budget"] == {"share": 1.0}
-    budget = reading.read_record(infos[-1].path)["budget"]
+    assert read_record(infos[0].path)["budget"] == {"share": 1.0}
+    budget = read_record(infos[-1].path)["budget"]
     assert budget["interval"] == pytest.approx(budget["cost"])
     assert "stays within 100% of the training time" in capsys.readouterr().out
 

@@ -22,8 +22,9 @@ from kerascheckpoint import (
     restore_checkpoint,
     verify_checkpoint,
 )
-from kerascheckpoint.formats import reading, record
+from kerascheckpoint.formats import record
 from support import small_files, training
+from support.small_files import read_record
 
 FIELDS = {
     "epoch": 3,
@@ -65,7 +66,7 @@ def test_a_field_that_nobody_writes_so_is_refused(name, value):
 
 
 def test_what_is_missing_to_go_on_from_a_record_is_named():
-    whole = reading.read_record(str(training.golden(".keras")))
+    whole = read_record(str(training.golden(".keras")))
     assert record.missing_to_continue(whole) is None
     for name in ("epochs", "history", "runs", "template", "compiled", "states"):
         assert record.missing_to_continue(whole | {name: None}) == name
@@ -151,7 +152,7 @@ def test_golden_file_says_exactly_what_it_said_when_it_was_written(schema, suffi
     )
     assert verify_checkpoint(path) == expected
     assert list_checkpoints(path) == [expected]
-    fields = reading.read_record(str(path))
+    fields = read_record(str(path))
     assert fields["epochs"] == [0, 1]
     assert fields["best_value"] == 0.25
     assert fields["history"]["loss"] == [0.75, 0.5]
@@ -160,7 +161,7 @@ def test_golden_file_says_exactly_what_it_said_when_it_was_written(schema, suffi
 
 
 def test_a_file_of_schema_1_has_its_states_where_those_of_today_are():
-    old, new = (reading.read_record(str(training.golden(".keras", schema))) for schema in (1, 2))
+    old, new = (read_record(str(training.golden(".keras", schema))) for schema in (1, 2))
     assert record.missing_to_continue(old) is None
     assert old["states"]["random"].keys() >= {"version", "python", "numpy", "keras", "layers"}
     assert new["states"].keys() >= old["states"].keys()
@@ -251,4 +252,4 @@ def test_a_file_with_fields_of_a_later_version_is_read_and_they_are_kept(tmp_pat
     golden = list_checkpoints(training.golden(suffix))[0]
     same = {"path": "", "size": 0, "schema": record.SCHEMA}
     assert dataclasses.replace(info, **same) == dataclasses.replace(golden, **same)
-    assert reading.read_record(str(path))["later"] == [1, {"a": None}]
+    assert read_record(str(path))["later"] == [1, {"a": None}]

@@ -12,11 +12,11 @@ import pytest
 from keras.src.saving import saving_lib
 
 from kerascheckpoint import ModelCheckpoint, verify_checkpoint
-from kerascheckpoint.formats import reading
 from kerascheckpoint.keras_seam import objects
 from support import kinds_of_model, small_files, training
 from support.keras_files import assert_same_file, save_ours, save_theirs
 from support.kinds_of_model import KINDS, sequential, trained
+from support.small_files import read_record
 
 # What Keras' store calls the group that it writes into, in Keras 3.3 and later.
 OF_TODAY = "_h5_entry_group"
@@ -183,7 +183,7 @@ def test_a_store_used_in_an_unknown_way_is_left_to_keras_and_the_record_is_there
     training.train(model, checkpoint, epochs=2)
     save_theirs(model, theirs)
     assert_same_file(ours, theirs)
-    fields = reading.read_record(str(ours))
+    fields = read_record(str(ours))
     assert "image" not in fields
     assert set(fields["arrays"]) >= {"layers/odd/vars/0"}
     assert verify_checkpoint(ours).epoch == 2

@@ -7,8 +7,8 @@ from typing import Any
 import h5py
 import keras
 
-from kerascheckpoint.formats import reading
 from kerascheckpoint.saving import Saver
+from support.small_files import read_record
 
 FIELDS: dict[str, Any] = {
     **{"epoch": 1, "batch": 0, "step": 2, "metrics": {}, "reason": "epoch"},
@@ -21,7 +21,7 @@ def save_ours(saver: Saver, model: Any, path: Any) -> bool:
     outcome: list[BaseException | None] = []
     saver.save(model, str(path), FIELDS, outcome.append)
     assert outcome == [None]
-    return "image" in reading.read_record(str(path))
+    return "image" in read_record(str(path))
 
 
 def save_theirs(model: Any, path: Any) -> None:

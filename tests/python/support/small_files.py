@@ -1,4 +1,4 @@
-"""Small checkpoints without Keras: written by our own writer, read by h5py alone."""
+"""Small checkpoints without Keras: written by our own writer, read by h5py alone, and records."""
 
 import io
 import zipfile
@@ -84,3 +84,9 @@ def places_of(path: Any) -> dict[str, tuple[int, int]]:
             name: (start + array.offset, array.nbytes)
             for name, array in checkpoint.arrays().items()
         }
+
+
+def read_record(path: Any) -> dict[str, Any]:
+    """Return all fields of the record at a path; none for a stock Keras file."""
+    with forms.open_checkpoint(path) as checkpoint:
+        return checkpoint.record or {}

@@ -15,9 +15,9 @@ import keras
 import numpy as np
 
 from kerascheckpoint import CheckpointWarning, list_checkpoints
-from kerascheckpoint.formats import reading
 from kerascheckpoint.formats.keras_file import add_record
 from support import small_files
+from support.small_files import read_record
 
 if keras.config.backend() == "tensorflow":
     import tensorflow
@@ -180,7 +180,7 @@ def checkpoint_file(path: Any, **fields: Any) -> str:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     suffix = next(suffix for suffix in small_files.SUFFIXES if path.name.endswith(suffix))
-    usual = reading.read_record(str(golden(suffix)))
+    usual = read_record(str(golden(suffix)))
     record = {key: usual[key] for key in usual if key not in ("schema", "arrays", "image")}
     metrics = fields.get("metrics", {})
     record |= {"metrics": metrics, "value": metrics.get("val_loss"), "best": None} | fields

@@ -11,9 +11,9 @@ from kerascheckpoint import (
     ModelCheckpoint,
     list_checkpoints,
 )
-from kerascheckpoint.formats import reading
 from support import training
 from support.resuming import assert_as_if_never_stopped, checkpoint_at, fitted
+from support.small_files import read_record
 from support.training import At, Script, train
 
 VICTIM = """
@@ -102,7 +102,7 @@ def test_the_state_of_an_interrupt_does_not_replace_the_best(tmp_path, shared_mo
     best, last = list_checkpoints(tmp_path)
     assert (best.reason, best.value, best.best) == ("epoch", 0.5, True)
     assert (last.reason, last.epoch, last.batch) == ("interrupt", 1, 2)
-    fields = reading.read_record(last.path)
+    fields = read_record(last.path)
     assert (fields["best_value"], fields["best_name"]) == (0.5, "m.keras")
 
 

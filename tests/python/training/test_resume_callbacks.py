@@ -14,8 +14,8 @@ from kerascheckpoint import (
     restore_checkpoint,
     verify_checkpoint,
 )
-from kerascheckpoint.formats import reading
 from support import small_files, training
+from support.small_files import read_record
 from support.training import arrays_of, assert_same
 
 EPOCHS = 4
@@ -146,7 +146,7 @@ def test_the_best_weights_are_arrays_of_the_file_and_no_part_of_the_model(tmp_pa
     model, before = trained(epochs=1)
     path = tmp_path / f"1{suffix}"
     verify_checkpoint(path)
-    record = reading.read_record(str(path))
+    record = read_record(str(path))
     assert len(json.dumps(record["states"]["callbacks"])) < 2000
     assert [name for name in record["arrays"] if name.startswith("kerascheckpoint/")]
     assert {array.name for array in compare_checkpoints(path, path)} <= set(record["arrays"])

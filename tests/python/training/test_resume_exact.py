@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import ModelCheckpoint, list_checkpoints
-from kerascheckpoint.formats import reading
 from support import small_files, training
+from support.small_files import read_record
 from support.training import arrays_of, assert_same
 
 EPOCHS = 5
@@ -103,7 +103,7 @@ def assert_files_are_equal(run, whole):
 
 def continued_from(path):
     """Return what a record holds to go on from, without where callbacks stand in the list."""
-    found = reading.read_record(path)
+    found = read_record(path)
     states = found["states"]
     states["callbacks"] = [s | {"place": None} for s in states["callbacks"]["states"]]
     return found["history"], found["epochs"], states

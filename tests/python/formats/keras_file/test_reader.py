@@ -14,8 +14,9 @@ from kerascheckpoint import (
     list_checkpoints,
     verify_checkpoint,
 )
-from kerascheckpoint.formats import reading, record
+from kerascheckpoint.formats import record
 from support import training
+from support.small_files import read_record
 
 HUGE = 1 << 40
 
@@ -50,7 +51,7 @@ def test_objects_of_many_names_do_not_take_for_ever(tmp_path, suffix):
 
 
 def test_a_slot_of_the_record_that_is_larger_than_the_file_takes_no_memory(tmp_path, little_memory):
-    fields = training.reading.read_record(str(training.golden(".weights.h5")))
+    fields = read_record(str(training.golden(".weights.h5")))
     content = bytearray(training.golden(".weights.h5").read_bytes())
     place, capacity = fields["image"]["record"]
     fields["image"] |= {"record": [place, 3 << 30], "head": [4 << 30, "00000000"]}
@@ -92,7 +93,7 @@ def test_an_attribute_that_is_no_record_is_reported(value, tmp_path):
     with h5py.File(path, "r+") as file:
         file.attrs["kerascheckpoint"] = value
     with pytest.raises(CheckpointCorruptError, match=r"odd\.weights\.h5"):
-        reading.read_info(str(path))
+        read_record(path)
     with pytest.warns(CheckpointWarning, match=r"not listed: .*odd\.weights\.h5"):
         listed = list_checkpoints(tmp_path)
     assert [info.path for info in listed] == [good]
@@ -160,7 +161,7 @@ def test_a_record_that_is_compressed_to_nothing_is_not_unpacked(tmp_path, little
                 member.write(bytes(1 << 20))
         archive.writestr("model.weights.h5", b"")
     with pytest.raises(CheckpointCorruptError, match="is compressed"):
-        reading.read_info(str(path))
+        read_record(path)
 
 
 @pytest.mark.parametrize("text", ["[]", "{", json.dumps({"kerascheckpoint": 1}), "[" * 100_000])
@@ -171,4 +172,4 @@ def test_metadata_that_are_no_metadata_are_reported(text, tmp_path):
         archive.writestr("config.json", "{}")
         archive.writestr("model.weights.h5", b"")
     with pytest.raises(CheckpointCorruptError, match=r"odd\.keras"):
-        reading.read_info(str(path))
+        read_record(path)

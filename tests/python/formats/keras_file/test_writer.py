@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import verify_checkpoint
-from kerascheckpoint.formats import reading
 from kerascheckpoint.formats.keras_file import hdf5_layout, writer
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
 from kerascheckpoint.storage.local import LocalStorage
 from support import small_files, training
+from support.small_files import read_record
 
 pytestmark = pytest.mark.any_backend
 
@@ -154,7 +154,7 @@ def test_a_record_that_outgrows_its_place(kind, epochs, tmp_path):
             path, ARRAYS, file_writer=file_writer, fields={"history": {"loss": history}}
         )
         assert_stored(path, ARRAYS)
-        assert reading.read_record(str(path))["history"] == {"loss": history}
+        assert read_record(str(path))["history"] == {"loss": history}
 
 
 def test_a_growing_record_keeps_the_layout_where_it_can(tmp_path, monkeypatch):
