@@ -68,6 +68,12 @@ class Storage(Protocol):
             OSError: If it cannot be opened (no permission, no connection, ...).
         """
 
+    def fetching(self) -> "Storage":
+        """Return the same place for files that are read as a whole, some parts more than once.
+
+        If it is remote, a file is fetched once, to a local file, while it is already being read.
+        """
+
     def status(self, path: str) -> FileStatus:
         """Return size, time and identity of a file.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -24,6 +25,9 @@ _EXTRAS = {
     "ssh": ("paramiko", "sftp"),
     "hf": ("huggingface_hub", None),
 }
+_SILENCE = 60.0  # seconds without an answer of an sftp server until its connection counts as broken
+_PART = 16 << 20  # bytes of a part of an S3 upload; several parts are in memory and on their way
+_MOST_PARTS = 9000  # S3 takes 10,000
 _TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 _IDENTITIES = ("ETag", "etag", "generation", "md5Hash", "content_settings", "ino", *_TIMES)
 
@@ -79,13 +83,34 @@ def connect(url: str, options: Mapping[str, Any], kind: Kind) -> Any:
     import fsspec
 
     more = {} if kind.is_shared else {"skip_instance_cache": True}
-    return fsspec.core.url_to_fs(url, **options, **more)[0]
+    fs = fsspec.core.url_to_fs(url, **options, **more)[0]
+    if (channel := getattr(getattr(fs, "ftp", None), "get_channel", None)) is not None:
+        channel().settimeout(_SILENCE)  # paramiko would wait without a limit
+    return fs
 
 
 def forget(fs: Any) -> None:
     """Make `connect` never return this file system again; its connection may be broken."""
     if fs is not None:
         type(fs).clear_instance_cache()
+
+
+def upload(fs: Any, local: str, name: str) -> None:
+    """Upload a local file, in parts if the file system can."""
+    more = {}
+    if hasattr(fs, "call_s3"):
+        more = {"chunksize": max(_PART, -(-os.path.getsize(local) // _MOST_PARTS))}
+    fs.put_file(local, name, **more)
+
+
+def read_range(fs: Any, name: str, start: int, stop: int) -> bytes:
+    """Return the bytes of a file from `start` up to, but not including, `stop`."""
+    if not hasattr(getattr(fs, "ftp", None), "get_channel"):
+        return bytes(fs.cat_file(name, start=start, end=stop))
+    with fs.open(name, "rb") as file:  # sftp: send all requests at once, not one after the other
+        file.seek(start)
+        file.prefetch(stop)
+        return bytes(file.read(stop - start))
 
 
 def rename(fs: Any, old: str, new: str) -> None:

@@ -37,6 +37,10 @@ class LocalStorage:
             raise CheckpointCorruptError(f"{path!r} is not a regular file")
         return cast(BinaryIO, open(fd, "rb", buffering=0))
 
+    def fetching(self) -> "LocalStorage":
+        """Return this place: its files are on this machine."""
+        return self
+
     def status(self, path: str) -> FileStatus:
         """Return size, time and identity; the size of a directory is the total of its files."""
         with _naming(path):

@@ -5,16 +5,21 @@ is complete; elsewhere it is uploaded under a temporary name and renamed.
 """
 
 import contextlib
+import copy
 import os
-import threading
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, cast
 
 from ..errors import CheckpointNotFoundError, CheckpointWriteError
 from ..file_kind import DIRECTORY_SUFFIXES
 from ..location import parent
-from . import filesystems, remote_leftovers, retry
+from . import filesystems, remote_leftovers
 from .base import FileStatus, write_error
+from .connections import Connections
+from .downloaded_file import DownloadedFile
 from .leftovers import is_temporary
 from .remote_file import RemoteFile
 from .remote_staging import RemoteStagedFile, staging_directory
@@ -22,6 +27,8 @@ from .remote_staging import RemoteStagedFile, staging_directory
 _CUTTING = {"?": "\ue03f", "#": "\ue023"}  # replaced by private-use characters
 _READERS = 16  # files read at the same time, as each takes a few round trips
 _CONNECTIONS = 4  # the same, if each thread needs its own connection
+_FETCHERS = 4  # blocks of one file fetched at the same time
+_FRESH = 10.0  # seconds for which what a listing said of a file is not asked for again
 
 
 class RemoteStorage:
@@ -47,17 +54,15 @@ class RemoteStorage:
             ValueError: If fsspec does not know the protocol, or `staging_directory` is not a
                 directory.
         """
-        self._url = url
-        self._options = dict(options or {})
-        self._staging = staging_directory(self._options.pop("staging_directory", None))
-        self._kind = filesystems.kind_of(url)
-        self._connected = threading.local()
+        options = dict(options or {})
+        self._staging = staging_directory(options.pop("staging_directory", None))
+        self._connections = Connections(url, options)
+        self._kind = self._connections.kind
+        self._is_fetching = False
+        self._listed: dict[str, tuple[float, FileStatus]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_connected"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _connected=threading.local())
+        return self.__dict__ | {"_listed": {}}
 
     @property
     def concurrency(self) -> int:
@@ -66,26 +71,47 @@ class RemoteStorage:
 
     @property
     def _fs(self) -> Any:
-        """fsspec's file system, one per thread, because one connection would mix up the answers."""
-        fs = getattr(self._connected, "fs", None)
-        if fs is None:
-            fs = self._connected.fs = filesystems.connect(self._url, self._options, self._kind)
-        return fs
+        return self._connections.fs
 
     def resolve(self, path: str) -> str:
         """Return the URL without trailing slashes."""
         return path.rstrip("/")
 
     def open(self, path: str) -> BinaryIO:
-        """Open a file; only the parts that are read are fetched."""
-        status = self.status(path)
+        """Open a file; only the parts that are read are fetched.
+
+        A file that `paths` has just found is not asked for again. If it was replaced since then,
+        what is read may be damaged; a second `open` asks.
+        """
+        time_listed, listed = self._listed.pop(path, (0.0, None))
+        is_fresh = listed is not None and time.monotonic() - time_listed < _FRESH
+        status = listed if listed is not None and is_fresh else self.status(path)
         name = self._strip(path)
 
         def fetch(start: int, stop: int) -> bytes:
             with filesystems.reporting(path):
-                return bytes(self._again(lambda: self._fs.cat_file(name, start=start, end=stop)))
+                return bytes(
+                    self._again(lambda: filesystems.read_range(self._fs, name, start, stop))
+                )
 
+        if self._is_fetching and self._has_room_for(status.size):
+            local = RemoteStagedFile(self._staging, os.path.basename(path)).__enter__()
+            threads = _FETCHERS if self._kind.is_shared else 1
+            downloaded = DownloadedFile(fetch, status.size, status.modified, local, threads)
+            return cast(BinaryIO, downloaded)
         return cast(BinaryIO, RemoteFile(fetch, status.size, status.modified))
+
+    def fetching(self) -> "RemoteStorage":
+        """Return the same place, whose files are fetched once, in the staging directory."""
+        other = copy.copy(self)
+        other._is_fetching = True
+        return other
+
+    def _has_room_for(self, size: int) -> bool:
+        try:
+            return shutil.disk_usage(self._staging or tempfile.gettempdir()).free > size
+        except OSError:
+            return False
 
     def status(self, path: str) -> FileStatus:
         """Return size, time and identity."""
@@ -107,9 +133,12 @@ class RemoteStorage:
         """Return the URLs of the files in a directory; see `base.Storage.paths`."""
         directory = directory.rstrip("/")
         found = []
-        for name, is_directory in self._entries(directory):
+        for name, info in self._entries(directory):
             path = f"{directory}/{name}"
-            if not is_directory or name.endswith(DIRECTORY_SUFFIXES):
+            if info["type"] != "directory":
+                self._listed[path] = time.monotonic(), filesystems.status_of(info)
+                found.append(path)
+            elif name.endswith(DIRECTORY_SUFFIXES):
                 found.append(path)
             elif levels > 1:
                 found += self.paths(path, levels - 1)
@@ -166,11 +195,7 @@ class RemoteStorage:
         return name
 
     def _again(self, action: Any, attempts: int | None = None) -> Any:
-        """Run an action; after a temporary failure, run it again on a new connection."""
-        return retry.run(action, before_retry=self._reconnect, attempts=attempts)
-
-    def _reconnect(self) -> None:
-        filesystems.forget(self._connected.__dict__.pop("fs", None))
+        return self._connections.run(action, attempts)
 
     def _info(self, path: str) -> dict[str, Any]:
         def ask() -> dict[str, Any]:
@@ -187,8 +212,8 @@ class RemoteStorage:
             except FileNotFoundError:
                 return None
 
-    def _entries(self, directory: str) -> list[tuple[str, bool]]:
-        """Return (name, is a directory) for each entry of a directory, without temporary ones."""
+    def _entries(self, directory: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return name and fsspec's info for each entry of a directory, without temporary ones."""
 
         def ask() -> list[dict[str, Any]]:
             self._fs.invalidate_cache()
@@ -200,12 +225,12 @@ class RemoteStorage:
                 own = self._strip(directory)
         except FileNotFoundError:
             return []
-        names = [
-            (info["name"].rstrip("/").rpartition("/")[2], info["type"] == "directory")
+        named = [
+            (info["name"].rstrip("/").rpartition("/")[2], info)
             for info in infos
             if info["name"].strip("/") != own.strip("/")
         ]
-        return [(name, is_one) for name, is_one in names if name and not is_temporary(name)]
+        return [(name, info) for name, info in named if name and not is_temporary(name)]
 
     def _make(self, directory: str) -> None:
         """Create a directory; in an object store, check that the bucket exists."""
@@ -223,7 +248,7 @@ class RemoteStorage:
     def _upload(self, local: str, path: str, root: str | None) -> None:
         fs, name = self._fs, self._strip(path)
         if self._kind.publishes_whole:
-            fs.put_file(local, name)
+            filesystems.upload(fs, local, name)
         else:
             if root is not None and not fs.exists(self._strip(root)):
                 raise FileNotFoundError(None, f"there is no directory {root!r} any more")
@@ -231,7 +256,7 @@ class RemoteStorage:
             temporary = remote_leftovers.temporary_name(name.rpartition("/")[2])
             hidden = f"{name.rpartition('/')[0]}/{temporary}"
             try:
-                fs.put_file(local, hidden)
+                filesystems.upload(fs, local, hidden)
                 self._check_size(hidden, local)
                 filesystems.rename(fs, hidden, name)
             except BaseException:

@@ -1,19 +1,18 @@
 """A remote file that fetches only the parts that are read."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from .random_access import RandomAccessFile
 
-BLOCK = 64 << 10  # bytes per block; the head or the end of a checkpoint fits into one
-_KEPT = 4  # number of blocks that are kept
+PART = 128 << 10  # bytes fetched at least; with most checkpoints, all that a list reads of one
+_KEPT = 4  # number of parts that are kept
 
 
 class RemoteFile(RandomAccessFile):
     """A file that can be read at any position.
 
-    A small read fetches whole blocks, of which the last few are kept. A read of a block or more
-    fetches exactly its bytes in one request.
+    A small read fetches a part of `PART` bytes, which is kept for later reads: the first one near
+    the end of the file fetches its last part. A large read fetches exactly its bytes.
 
     Attributes:
         modified: Time of the last write, in seconds since 1970.
@@ -32,33 +31,32 @@ class RemoteFile(RandomAccessFile):
         super().__init__(size)
         self.modified = modified
         self._fetch = fetch
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._parts: list[tuple[int, bytes]] = []  # (position, content), the newest last
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
         """Read into `buffer`; return the number of bytes, fewer at the end of the file."""
         target = memoryview(buffer).cast("B")
         start = min(self._position, self.size)
         stop = min(start + len(target), self.size)
-        if stop - start >= BLOCK:
-            target[: stop - start] = self._exactly(start, stop)
-        else:
-            at = start
-            while at < stop:
-                index = at // BLOCK
-                part = self._block(index)[at - index * BLOCK : stop - index * BLOCK]
-                target[at - start : at - start + len(part)] = part
-                at += len(part)
-        self._position = stop if stop > start else self._position
+        at = start
+        while at < stop:
+            piece = self._bytes_at(at, stop)
+            target[at - start : at - start + len(piece)] = piece
+            at += len(piece)
+        self._position = max(self._position, stop)
         return stop - start
 
-    def _block(self, index: int) -> bytes:
-        if index not in self._blocks:
-            start = index * BLOCK
-            self._blocks[index] = self._exactly(start, min(start + BLOCK, self.size))
-            if len(self._blocks) > _KEPT:
-                self._blocks.popitem(last=False)
-        self._blocks.move_to_end(index)
-        return self._blocks[index]
+    def _bytes_at(self, start: int, stop: int) -> "bytes | memoryview":
+        """Return some bytes from `start` on, at most up to `stop`."""
+        for position, content in self._parts:
+            if position <= start < position + len(content):
+                return memoryview(content)[start - position : stop - position]
+        if stop - start >= PART:
+            return self._exactly(start, stop)
+        position = max(0, min(start, self.size - PART))
+        content = self._exactly(position, min(position + PART, self.size))
+        self._parts = [*self._parts[1 - _KEPT :], (position, content)]
+        return memoryview(content)[start - position : stop - position]
 
     def _exactly(self, start: int, stop: int) -> bytes:
         content = self._fetch(start, stop)

@@ -2,11 +2,13 @@
 
 import errno
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 PATIENCE = 120.0  # seconds; no attempt begins later
+FIRST_ANSWER = 60.0  # seconds for the first answer of a place
 LONGEST_PAUSE = 10.0  # seconds between two attempts
 
 _Result = TypeVar("_Result")
@@ -65,3 +67,34 @@ def run(
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause, number = min(2 * pause, LONGEST_PAUSE), number + 1
         before_retry()
+
+
+def within(seconds: float, action: Callable[[], _Result]) -> _Result:
+    """Run `action` in a thread of its own, and return its result or raise its exception.
+
+    Some clients wait without a limit for a server that accepts a connection and never answers.
+
+    Args:
+        seconds: How long to wait. The thread is left behind then; it ends with the process.
+        action: A function without arguments.
+
+    Raises:
+        TimeoutError: If `action` is not done in time.
+    """
+    results: list[_Result] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(action())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, name="kerascheckpoint first answer", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if not results:
+        raise TimeoutError(None, f"no answer within {seconds:g} seconds")
+    return results[0]

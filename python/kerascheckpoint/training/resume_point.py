@@ -62,7 +62,7 @@ class ResumePoint:
         if found and not infos:
             _warn_of_stock_files(list(found))
         while infos:
-            checkpoint = catalog.open_first_valid([infos[-1]], storage)
+            checkpoint = catalog.open_first_valid([infos[-1]], storage.fetching())
             if checkpoint is not None:
                 fields = checkpoint.record or {}
                 missing = record.missing_to_continue(fields)
@@ -84,7 +84,7 @@ class ResumePoint:
         Raises:
             CheckpointCorruptError: If another one stands there.
         """
-        checkpoint = open_checkpoint(path, storage)
+        checkpoint = open_checkpoint(path, storage.fetching())
         fields = checkpoint.record or {}
         if fields.get("saved_at") != saved_at:
             checkpoint.close()

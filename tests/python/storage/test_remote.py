@@ -2,10 +2,12 @@
 
 import os
 
+import keras
 import pytest
 
 import kerascheckpoint as kc
 from kerascheckpoint import CheckpointUnreachableError, CheckpointWriteError
+from kerascheckpoint.saving import Saver
 from kerascheckpoint.storage import retry
 from kerascheckpoint.storage.places import storage_for
 from support import servers, small_files, training
@@ -17,21 +19,6 @@ pytestmark = pytest.mark.any_backend
 def impatient(monkeypatch):
     """Give up at once on what may pass."""
     monkeypatch.setattr(retry, "PATIENCE", 1.0)
-
-
-@pytest.mark.parametrize(
-    ("options", "url", "reason"),
-    [
-        ({"secret": "wrong"}, "s3://bucket/run", "signature"),
-        ({"key": "reader"}, "s3://bucket/run", "no permission"),
-        ({}, "s3://absent/run", "no bucket 'absent'"),
-    ],
-)
-def test_before_the_first_batch_the_error_names_url_and_reason(options, url, reason, s3):
-    storage = storage_for(url, s3.options(**options))
-    with pytest.raises(CheckpointWriteError, match=reason) as caught:
-        storage.prepare(url)
-    assert url in str(caught.value)
 
 
 def test_a_missing_package_or_an_unknown_protocol_is_named_at_once():
@@ -85,8 +72,8 @@ def test_a_server_that_dies_in_a_save_leaves_the_old_file(impatient, sftp, tmp_p
         kc.list_checkpoints(url, storage_options=options)
 
 
-def test_a_list_of_100_reads_little_of_each(s3, tmp_path):
-    """At most 256 KB of each file plus its record."""
+def test_a_list_of_100_asks_once_for_each_and_reads_little(s3, tmp_path):
+    """At most 256 KB of each file plus its record, in one request for each file."""
     import s3fs
 
     sample = tmp_path / "sample.keras"
@@ -99,4 +86,25 @@ def test_a_list_of_100_reads_little_of_each(s3, tmp_path):
     infos = kc.list_checkpoints("s3://bucket/many", storage_options=s3.options(proxy.port))
     assert len(infos) == 100
     assert 0 < proxy.received < 100 * (256 << 10)
+    assert proxy.requests <= 100 + 10
+    proxy.close()
+
+
+@pytest.mark.parametrize("kind", ["sftp", "s3"])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_restore_fetches_the_file_once(kind, suffix, request, tmp_path):
+    """It is checked and read from a local copy that comes in meanwhile."""
+    server = request.getfixturevalue(kind)
+    where = f"sftp://127.0.0.1{tmp_path}/run" if kind == "sftp" else f"s3://bucket/{tmp_path.name}"
+    model = keras.Sequential([keras.Input((1500,)), keras.layers.Dense(1600)])
+    saving = Saver(on_background=False, storage=storage_for(where, server.options()))
+    path, failures = f"{where}/m{suffix}", []
+    saving.save(model, path, small_files.FIELDS, failures.append)
+    assert failures == [None]
+    proxy, other = servers.Proxy(server.port), keras.models.clone_model(model)
+    kc.restore_checkpoint(other, path, server.options(proxy.port))
+    training.assert_same(training.arrays_of(other), training.arrays_of(model))
+    size = kc.list_checkpoints(path, server.options())[0].size
+    assert size > 9 << 20
+    assert size <= proxy.received < 1.2 * size
     proxy.close()

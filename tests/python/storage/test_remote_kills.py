@@ -14,7 +14,7 @@ from kerascheckpoint import CheckpointUnreachableError, CheckpointWriteError, Mo
 from kerascheckpoint.storage import remote_leftovers, retry
 from kerascheckpoint.storage.places import storage_for
 from kerascheckpoint.storage.remote import RemoteStorage
-from support import servers, training
+from support import remote_fit, servers, training
 
 pytestmark = pytest.mark.any_backend
 
@@ -46,61 +46,35 @@ def proxy():
         one.cut()
 
 
-SAVE = """
-import json, sys, numpy as np
-from kerascheckpoint.formats.base import Target
-from kerascheckpoint.formats.forms import form_of
-from kerascheckpoint.storage.places import storage_for
-from support import small_files
-
-path, options = sys.argv[1], json.loads(sys.argv[2])
-if path.startswith("s3"):
-    import s3fs.core
-
-    s3fs.core.calculate_chunksize = lambda size, chunksize=None: 5 << 20  # parts as of a large file
-arrays = {"layers/dense/vars/0": np.random.default_rng(1).normal(size=(1500, 1024))}
-content = small_files.content_of(arrays, model=True)
-storage = storage_for(path, options)
-form_of(path).writer().save(Target(path, storage), content, small_files.FIELDS | {"step": 5})
-"""
-
-
-def saving(path, options):
-    """Return a process that saves 12 MB at `path`."""
-    return subprocess.Popen([sys.executable, "-c", SAVE, path, json.dumps(options)])
-
-
 @pytest.mark.parametrize("kind", ["s3", "sftp"])
-def test_a_process_that_is_killed_in_an_upload_leaves_the_old_file_and_no_rubbish(
+def test_a_training_that_is_killed_in_an_upload_leaves_the_old_file_and_no_rubbish(
     kind, request, tmp_path, monkeypatch, proxy
 ):
+    """The file of the first epoch stays; the next run aborts the upload and ends as if whole."""
     server, staging = request.getfixturevalue(kind), tmp_path / "staging"
     staging.mkdir()
     where = f"s3://bucket/{tmp_path.name}" if kind == "s3" else f"sftp://127.0.0.1{tmp_path}/run"
-    options, path = server.options(), f"{where}/m.keras"
-    storage, between = storage_for(where, options), proxy(server)
-    content = pathlib.Path(training.checkpoint_file(tmp_path / "m.keras", step=4)).read_bytes()
-    write(storage, path, content)
-
-    more = {"staging_directory": str(staging)}
-    child = saving(path, server.options(between.port, **more))
-    between.limit, between.on_limit = 8 << 20, child.kill
-    assert child.wait(60) == -9
+    options, path, between = server.options(), f"{where}/m.keras", proxy(server)
+    more = json.dumps(server.options(between.port, staging_directory=str(staging)))
+    child = subprocess.Popen([sys.executable, "-m", "support.remote_fit", path, more, "3"])
+    between.limit, between.on_limit = 27 << 20, child.kill  # the second upload has 18 MB as well
+    assert child.wait(120) == -9
     assert os.listdir(staging) == []
-    assert [info.step for info in kc.list_checkpoints(where, options)] == [4]
-    assert kc.verify_checkpoint(path, options).step == 4
+    assert [info.epoch for info in kc.list_checkpoints(where, options)] == [1]
+    assert kc.verify_checkpoint(path, options).epoch == 1
     if kind == "s3":
         assert server.unfinished_uploads()
         monkeypatch.setattr(remote_leftovers, "OLD", 0.0)
     else:
         assert len(training.names_in(tmp_path / "run")) == 2
-    storage.prepare(where)  # as the next run over this place does
+
+    history = remote_fit.fit(path, options, 3)
+    assert history.epoch == [0, 1, 2]
+    assert kc.verify_checkpoint(path, options).epoch == 3
     if kind == "s3":
         assert server.unfinished_uploads() == []
     else:
         assert training.names_in(tmp_path / "run") == ["m.keras"]
-    assert saving(path, options).wait(60) == 0
-    assert kc.verify_checkpoint(path, options).step == 5
 
 
 def write(storage, path, content):

@@ -116,8 +116,9 @@ class S3Server(Server):
 class SftpServer(Server):
     """OpenSSH's sftp server on a high port, as the user that runs the tests."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, *, read_only: bool = False) -> None:
         (port,) = _free_ports(1)
+        self.other_key = directory / "host"  # of nobody who may log in
         self._user_key = directory / "user"
         for key in (directory / "host", self._user_key):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
@@ -133,7 +134,7 @@ class SftpServer(Server):
             "StrictModes no",
             "UsePAM no",
             "PermitRootLogin yes",
-            "Subsystem sftp internal-sftp",
+            f"Subsystem sftp internal-sftp{' -R' if read_only else ''}",
         ]
         (directory / "config").write_text("\n".join(lines) + "\n")
         if os.getuid() == 0:
@@ -174,13 +175,14 @@ class Proxy:
     Attributes:
         port: Where it listens.
         received: Bytes that came back from the server.
+        requests: HTTP requests to the server.
         delay: Seconds that each piece waits on its way to the server.
         limit: Bytes to the server after which `on_limit` is called, once.
     """
 
     def __init__(self, target: int, delay: float = 0.0, port: int = 0) -> None:
         self._target, self.delay = target, delay
-        self.received = self.sent = 0
+        self.received = self.sent = self.requests = 0
         self.limit: int | None = None
         self.on_limit: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
@@ -222,7 +224,7 @@ class Proxy:
     def _pass_on(self, source: socket.socket, target: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(1 << 16):
-                self._count(len(piece), is_answer)
+                self._count(piece, is_answer)
                 if not is_answer and self.delay:
                     time.sleep(self.delay)
                 target.sendall(piece)
@@ -231,17 +233,25 @@ class Proxy:
                 end.shutdown(socket.SHUT_RDWR)
         source.close()  # the other direction closes the other one
 
-    def _count(self, count: int, is_answer: bool) -> None:
+    def _count(self, piece: bytes, is_answer: bool) -> None:
         action: Callable[[], object] | None = None
         with self._lock:
             if is_answer:
-                self.received += count
+                self.received += len(piece)
             else:
-                self.sent += count
+                self.sent += len(piece)
+                self.requests += piece.count(b" HTTP/1.1\r\n")
                 if self.limit is not None and self.sent > self.limit:
                     self.limit, action = None, self.on_limit
         if action is not None:
             action()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[int]:
+    """Give the port of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # the system accepts for it
+        yield int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager
