@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.any_backend, pytest.mark.slow]
 ROOT = pathlib.Path(__file__).parents[2]
 LIBRARY = ROOT / ".Rlibrary"
 README = (ROOT / "README.md").read_text()
+VIGNETTE = (ROOT / "vignettes" / "checkpoints-you-can-trust.Rmd").read_text()
 
 ENVIRONMENT = os.environ | {
     "KERAS_BACKEND": "jax",  # starts fastest
@@ -61,9 +62,9 @@ def example(directory, name, language, *arguments, **environment):
     return run(directory, program, script, *map(str, arguments), **environment)
 
 
-def blocks(heading, kind):
-    """Return the blocks of code in a section of the README."""
-    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+def blocks(heading, kind, text=README):
+    """Return the blocks of code in a section of the README or another text."""
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     assert section is not None
     return re.findall(rf"```{kind}\n(.*?)```", section.group(1), re.DOTALL)
 
@@ -114,6 +115,40 @@ def test_a_bucket_keeps_a_run_that_both_languages_continue(tmp_path):
         output = example(tmp_path, "s3", "R", "s3://bucket/run", 3, **access)
         assert "this history has 3 epochs" in output
         assert "the model is that of s3://bucket/run/0" in output
+
+
+def test_what_the_vignette_says_of_remote_places(tmp_path):
+    """Its lines for S3 and sftp, in R; then its lines for what R saved, in Python."""
+    needs_r()
+    kind = r"\{r[^}\n]*\}"
+    s3_lines, sftp_lines = blocks("On S3, GCS, sftp", kind, VIGNETTE)
+    (python_lines,) = blocks("On S3, GCS, sftp", "python", VIGNETTE)
+    before = blocks("A model, some data", kind, VIGNETTE)
+    for name in ("s3", "sftp"):
+        (tmp_path / name).mkdir()
+    with (
+        servers.running(servers.S3Server(tmp_path / "s3")) as s3,
+        servers.running(servers.SftpServer(tmp_path / "sftp")) as sftp,
+    ):
+        own = sftp.options()
+        given = {
+            "http://127.0.0.1:8333": s3.options()["endpoint_url"],
+            "port = 22": f"port = {own['port']}",
+            '"me"': f'"{own["username"]}"',
+            "~/.ssh/id_ed25519": own["key_filename"],
+            "/home/me": str(tmp_path),
+        }
+        lines = "\n".join(["library(kerascheckpoint)", *before, s3_lines, sftp_lines])
+        for old, new in given.items():
+            assert old in lines
+            lines = lines.replace(old, new)
+            python_lines = python_lines.replace(old, new)
+        output = run(tmp_path, "Rscript", "-e", lines)
+        assert "3 checkpoints" in output or "2 checkpoints" in output
+        assert f"{tmp_path}/trust/16.keras" in output
+        output = run(tmp_path, sys.executable, "-c", python_lines)
+        assert re.search(r"^16 \S+ s3://bucket/trust/16[.]keras$", output, re.MULTILINE)
+    assert len(os.listdir(tmp_path / "trust")) == 3
 
 
 def test_the_first_use_of_the_readme_and_its_commands(tmp_path):
