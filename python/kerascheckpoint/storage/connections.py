@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 
 from . import filesystems, retry
 
-_ATTEMPTS = 2  # to reach a place that has never answered: most likely the address is wrong
-
 _Result = TypeVar("_Result")
 
 
@@ -64,9 +62,9 @@ class Connections:
 
         def ask() -> _Result:
             try:
-                return retry.run(
-                    action, before_retry=self._reconnect, attempts=attempts or _ATTEMPTS
-                )
+                # Most likely the address is wrong. Clients of object stores try again themselves.
+                few = attempts or (1 if self.kind.is_shared else 2)
+                return retry.run(action, before_retry=self._reconnect, attempts=few)
             finally:
                 made.update(self._own.__dict__)
 

@@ -150,11 +150,11 @@ class RemoteStorage:
         try:
             with filesystems.reporting(directory):
                 self._again(lambda: self._make(directory), attempts=1)
-                if only_path is not None and self._type(only_path) == "directory":
-                    raise IsADirectoryError(None, "Is an existing directory")
                 name = f"{self._strip(directory)}/{probe}"
                 self._again(lambda: self._fs.pipe_file(name, b""), attempts=2)
                 self._fs.rm_file(name)
+                if only_path is not None and self._type(only_path) == "directory":
+                    raise IsADirectoryError(None, "Is an existing directory")
         except OSError as error:
             raise write_error(filesystems.shown(only_path or directory), error) from error
         remote_leftovers.remove(self._fs, self._strip(directory), levels)

@@ -12,6 +12,7 @@ from support import servers, training
 pytestmark = pytest.mark.any_backend
 
 CLOSED = 9  # nothing listens at this port
+ONCE = {"config_kwargs": {"retries": {"max_attempts": 0}}}  # S3's client would take 10 seconds
 
 
 @pytest.fixture(params=["s3", "sftp"])
@@ -59,7 +60,7 @@ def test_what_sftp_refuses(sftp, shared_model, tmp_path):
 
 def test_a_server_that_is_not_there(server, shared_model):
     kind, url = server
-    options = kind.options(CLOSED)
+    options = kind.options(CLOSED, **(ONCE if url.startswith("s3") else {}))
     reason = "Could not connect|Unable to connect|Connection refused"
     assert_refused(shared_model, url, options, reason)
     with pytest.raises(CheckpointUnreachableError, match=url):
