@@ -50,24 +50,23 @@ def with_metadata(path, text):
         file.writestr("model.weights.h5", b"")
 
 
+ENTRY = b"PK\1\2" + bytes(42)  # of the directory of a zip
+ENTRIES = 3_000_000
+
+
 def many_members(path):
-    """A directory of a million entries, without the members."""
-    entry = b"PK\1\2" + bytes(42)
-    count = 1_000_000
-    end = b"PK\5\6" + bytes(4) + (65535).to_bytes(2, "little") * 2
-    end += (46 * count).to_bytes(4, "little") + bytes(6)
-    path.write_bytes(entry * count + end)
+    """A directory of three million entries, without the members."""
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 65535, 65535, len(ENTRY) * ENTRIES, 0, 0)
+    path.write_bytes(ENTRY * ENTRIES + end)
 
 
 def many_members_in_secret(path):
-    """The same in the zip64 record that Python believes, behind an end record that names one."""
-    entry = b"PK\1\2" + bytes(42)
-    count = 1_000_000
-    size = len(entry) * count
-    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, 0)
+    """The same in a zip64 record, which Python believes, behind an end record that names one."""
+    size = len(ENTRY) * ENTRIES
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, ENTRIES, ENTRIES, size, 0)
     locator = struct.pack("<4sLQL", b"PK\6\7", 0, size, 1)
-    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), 0, 0)
-    path.write_bytes(entry * count + end64 + locator + end)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(ENTRY), 0, 0)
+    path.write_bytes(ENTRY * ENTRIES + end64 + locator + end)
 
 
 def many_groups(path):
@@ -93,8 +92,8 @@ CASES = {
     ),
     "forty megabytes of numbers.keras": lambda p: with_metadata(p, "[" + "1," * 20_000_000 + "1]"),
     "deep metadata.keras": lambda p: with_metadata(p, "[" * 5_000_000),
-    "a million members.keras": many_members,
-    "a million members in secret.keras": many_members_in_secret,
+    "three million members.keras": many_members,
+    "three million members in secret.keras": many_members_in_secret,
     "many groups.weights.h5": many_groups,
     "memory of a process.keras": lambda p: p.symlink_to("/proc/self/mem"),
     "memory of a process.weights.h5": lambda p: p.symlink_to("/proc/self/mem"),
