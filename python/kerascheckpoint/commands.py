@@ -24,6 +24,11 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
+def print_path(path: str) -> None:
+    """Print a path: as it is for a script, escaped for a terminal."""
+    print(printable(path) if sys.stdout.isatty() else path)
+
+
 def check(options: argparse.Namespace) -> None:
     """Check that some path can use the storage options.
 
@@ -62,14 +67,14 @@ def list_(options: argparse.Namespace) -> int:
 def latest(options: argparse.Namespace) -> int:
     """Print the path of the newest checkpoint."""
     info = catalog.latest_checkpoint(options.path, reach(options, options.path))
-    return _show(options, [info] if info else [], lambda: print(info and info.path))
+    return _show(options, [info] if info else [], lambda: print_path(info.path if info else ""))
 
 
 def best(options: argparse.Namespace) -> int:
     """Print the path of the best checkpoint."""
     given = reach(options, options.path)
     info = catalog.best_checkpoint(options.path, options.monitor, options.mode, given)
-    return _show(options, [info] if info else [], lambda: print(info and info.path))
+    return _show(options, [info] if info else [], lambda: print_path(info.path if info else ""))
 
 
 def _show(
@@ -103,7 +108,7 @@ def verify_(options: argparse.Namespace) -> int:
             else:
                 found.append(info)
                 if not options.json:
-                    print(f"{info.path} is whole")
+                    print(f"{printable(info.path)} is whole")
     if options.json:
         print(json.dumps([_verified_as_json(one) for one in found], indent=2))
     is_whole = all(isinstance(one, CheckpointInfo) for one in found)
@@ -145,7 +150,7 @@ def average_(options: argparse.Namespace) -> int:
         _say_nothing_found(options.paths[0])
         return NOTHING
     mean = average.average_checkpoints(infos, options.output, options.storage_options)
-    print(mean.path)
+    print_path(mean.path)
     return DONE
 
 
@@ -190,5 +195,5 @@ def plot_(options: argparse.Namespace) -> int:
     from .plot import plot
 
     plot(runs, options.monitor).figure.savefig(options.output, dpi=150)
-    print(options.output)
+    print_path(options.output)
     return DONE

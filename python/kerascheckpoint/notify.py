@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from .errors import CheckpointWarning
+from .printable import printable
 
 _handler: Callable[[str], object] | None = None
 
@@ -27,8 +28,10 @@ def set_warning_handler(handler: Callable[[str], object] | None) -> None:
 def warn(text: str) -> None:
     """Warn with category `CheckpointWarning`, or through the handler if one is set.
 
-    The warning points to the line of user code that led here, not into this package or Keras.
+    The warning points to the line of user code that led here, not into this package or Keras. Names
+    in it that come from files may hold what a terminal obeys; that is escaped.
     """
+    text = printable(text)
     if _handler is None:
         warnings.warn(text, CheckpointWarning, stacklevel=_levels_to_caller())
     else:

@@ -296,3 +296,12 @@ def test_nothing_from_a_file_reaches_the_terminal_that_it_would_obey(tmp_path, c
         _, out, error = inside(capsys, verb, tmp_path)
         assert not {"\x1b", "\x07", "\u202e"} & set(out + error)
     assert "x1b" in error
+
+
+def test_a_path_is_as_it_is_for_a_script_and_escaped_for_a_terminal(tmp_path, capsys, monkeypatch):
+    path = training.checkpoint_file(tmp_path / "\x1b[31m.keras", metrics={"val_loss": 0.5})
+    assert inside(capsys, "latest", tmp_path) == (0, f"{path}\n", "")
+    assert inside(capsys, "verify", path) == (0, f"{tmp_path}/\\x1b[31m.keras is whole\n", "")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for verb in ("latest", "best"):
+        assert inside(capsys, verb, tmp_path) == (0, f"{tmp_path}/\\x1b[31m.keras\n", "")

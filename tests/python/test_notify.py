@@ -16,6 +16,12 @@ def test_a_warning_points_at_the_line_that_asked_for_it():
     assert caught[0].filename == __file__
 
 
+def test_what_a_terminal_would_obey_is_escaped():
+    """Names of metrics and files come from anywhere."""
+    with pytest.warns(CheckpointWarning, match=r"^no metric \\x1b\[2J\\u202e$"):
+        notify.warn("no metric \x1b[2J\u202e")
+
+
 def test_a_host_gets_the_text_instead_until_it_lets_go():
     heard = []
     notify.set_warning_handler(heard.append)

@@ -31,9 +31,9 @@ def reporting(path: str) -> Iterator[None]:
     try:
         yield
     except CheckpointSchemaError as error:
-        raise CheckpointSchemaError(f"cannot read {path!r}: {error}") from None
+        raise CheckpointSchemaError(f"cannot read {path!r}: {printable(str(error))}") from None
     except CheckpointCorruptError as error:
-        raise type(error)(f"{path!r} is damaged: {error}") from None
+        raise type(error)(f"{path!r} is damaged: {printable(str(error))}") from None
     except (CheckpointError, ImportError):
         raise
     except Exception as error:

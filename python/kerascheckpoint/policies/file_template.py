@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import CheckpointNameError
 from ..file_kind import DIRECTORY_SUFFIXES, LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
 from ..location import absolute, is_url, parent
+from ..printable import printable
 from .monitor import as_number
 from .name_pattern import Part, fits
 
@@ -70,7 +71,8 @@ class FileTemplate:
                     _check_spec(spec or "", (1,) if name in COUNTERS else (1.0, 1, "1"))
         except ValueError as error:
             raise ValueError(
-                f"filepath is not a valid template: {error}. Received: filepath={self.text!r}."
+                f"filepath is not a valid template: {printable(str(error))}. "
+                f"Received: filepath={self.text!r}."
             ) from None
 
     def __str__(self) -> str:
@@ -170,8 +172,8 @@ class FileTemplate:
     ) -> str:
         if name not in values:
             raise CheckpointNameError(
-                f'Failed to format this callback filepath: "{self.text}". There is no {name!r} to '
-                f"fill in; what can be used: {', '.join(sorted(values))}."
+                f'Failed to format this callback filepath: "{printable(self.text)}". There is no '
+                f"{name!r} to fill in; what can be used: {', '.join(sorted(values))}."
             )
         value = values[name]
         try:
@@ -179,8 +181,8 @@ class FileTemplate:
             return format(value, spec or "")
         except (TypeError, ValueError) as error:
             raise ValueError(
-                f'Failed to format this callback filepath: "{self.text}". {name}={value!r} does '
-                f"not fit {spec!r}: {error}."
+                f'Failed to format this callback filepath: "{printable(self.text)}". '
+                f"{name}={value!r} does not fit {spec!r}: {error}."
             ) from None
 
     def interrupt_path(self, path: str) -> str:
@@ -240,10 +242,11 @@ def check_suffix(template: FileTemplate, weights_only: bool) -> None:
     """Raise a ValueError unless the template's suffix fits what is saved; `.orbax` fits both."""
     if template.text.endswith(DIRECTORY_SUFFIXES):
         return
+    shown = printable(template.text)
     if weights_only and not template.is_weights_only:
         raise ValueError(
             "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must "
-            f"end in `{WEIGHTS_SUFFIX}` (Keras weights format). Received: filepath={template}"
+            f"end in `{WEIGHTS_SUFFIX}` (Keras weights format). Received: filepath={shown}"
         )
     if weights_only:
         return
@@ -251,12 +254,12 @@ def check_suffix(template: FileTemplate, weights_only: bool) -> None:
         raise ValueError(
             f"A filepath that ends in `{WEIGHTS_SUFFIX}` holds weights only: set "
             "`save_weights_only=True`, or end it in `.keras` to save the whole model. "
-            f"Received: filepath={template}"
+            f"Received: filepath={shown}"
         )
     if not template.text.endswith((MODEL_SUFFIX, LEGACY_SUFFIX)):
         raise ValueError(
             "The filepath provided must end in `.keras` (Keras model format; the legacy `.h5` is "
-            f"accepted too). Received: filepath={template}"
+            f"accepted too). Received: filepath={shown}"
         )
 
 

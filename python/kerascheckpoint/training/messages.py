@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from ..checkpoint_info import CheckpointInfo
 from ..keras_seam.metrics import print_message
 from ..policies.planned_save import PlannedSave
+from ..printable import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,8 @@ class Messages:
 
     def _say(self, text: str) -> None:
         if self.verbose > 0:
-            print_message(text)
+            lead = "\n" if text.startswith("\n") else ""
+            print_message(lead + printable(text.removeprefix("\n")))
 
 
 def _number(value: float | None) -> str:

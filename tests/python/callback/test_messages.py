@@ -31,8 +31,9 @@ def test_messages_say_epoch_metric_from_what_to_what_and_path(tmp_path, shared_m
 
 
 def test_messages_without_best_only_name_the_path(tmp_path, shared_model, capsys):
-    train(shared_model, ModelCheckpoint(tmp_path / "m.keras", verbose=1))
-    path = tmp_path / "m.keras"
+    """What a terminal would obey in it is escaped."""
+    train(shared_model, ModelCheckpoint(tmp_path / "m\x1b[2J.keras", verbose=1))
+    path = f"{tmp_path}/m\\x1b[2J.keras"
     assert [line for line in capsys.readouterr().out.splitlines() if line] == [
         f"Epoch 1: saving model to {path}",
         f"Epoch 1: finished saving model to {path}",

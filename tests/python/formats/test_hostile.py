@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
+from kerascheckpoint import verify_checkpoint
 from kerascheckpoint.errors import CheckpointError
 from kerascheckpoint.formats import record
 from support import small_files
@@ -114,6 +115,15 @@ def test_a_hostile_file_ends_in_our_errors_quickly_and_in_little_memory(name, tm
     assert outcomes[1].startswith("Checkpoint"), outcomes
     assert seconds < SECONDS
     assert peak < MEMORY
+
+
+def test_the_name_of_a_member_reaches_no_terminal(tmp_path):
+    path = tmp_path / "m.keras"
+    with_metadata(path, "{}")
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("assets/\x1b[31m\u202e", b"")
+    with pytest.raises(CheckpointError, match=r"assets/\\x1b\[31m\\u202e is compressed"):
+        verify_checkpoint(path)
 
 
 def stock_bytes():

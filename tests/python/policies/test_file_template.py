@@ -227,6 +227,7 @@ def test_templates_that_give_one_name_to_two_saves_are_told(one, other, epochs, 
         ("m", False, r"must end in `\.keras`"),
         ("m.hdf5", False, r"must end in `\.keras`"),
         ("m.KERAS", False, r"must end in `\.keras`"),
+        ("m\x1b[2J", False, r"filepath=.*m\\x1b\[2J$"),
     ],
 )
 def test_a_suffix_that_does_not_fit_says_what_to_do(text, weights_only, words):
