@@ -97,11 +97,6 @@ def processes_of(model: Any) -> Processes:
     return Processes()
 
 
-def is_first_process(model: Any) -> bool:
-    """Tell whether this process is the one that writes files in a distributed training."""
-    return processes_of(model).is_first
-
-
 def _of_jax() -> Processes:
     jax = sys.modules["jax"]
     index, count = jax.process_index(), jax.process_count()

@@ -127,11 +127,6 @@ def fields(**kinds: Kind) -> Kind:
     return check
 
 
-def anything(value: Any) -> Any:
-    """Any JSON; its user checks it."""
-    return value
-
-
 def json_object(value: Any) -> dict[str, Any]:
     """An object; its user checks its content."""
     if not isinstance(value, dict):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import CheckpointNameError
-from ..file_kind import DIRECTORY_SUFFIXES, LEGACY_SUFFIX, MODEL_SUFFIX, WEIGHTS_SUFFIX, suffix_of
+from ..file_kind import DIRECTORY_SUFFIXES, LEGACY_SUFFIX, WEIGHTS_SUFFIX, suffix_of
 from ..location import absolute, is_url, parent
 from ..printable import printable
 from .monitor import as_number
@@ -256,7 +256,7 @@ def check_suffix(template: FileTemplate, weights_only: bool) -> None:
             "`save_weights_only=True`, or end it in `.keras` to save the whole model. "
             f"Received: filepath={shown}"
         )
-    if not template.text.endswith((MODEL_SUFFIX, LEGACY_SUFFIX)):
+    if not suffix_of(template.text):
         raise ValueError(
             "The filepath provided must end in `.keras` (Keras model format; the legacy `.h5` is "
             f"accepted too). Received: filepath={shown}"

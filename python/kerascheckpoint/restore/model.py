@@ -88,7 +88,7 @@ def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
     _compare_optimizers(record.get("optimizer"), optimizer_name(model))
     optimizers.build_optimizers(model, arrays)
     with contextlib.ExitStack() as stack:
-        others = [*_assets(model, checkpoint, stack), *_random_numbers(model, checkpoint)]
+        others = [*_assets(model, checkpoint, stack), *_states(model, checkpoint)]
         stored = StoredState.from_file(arrays, checkpoint, model)
         try:
             load_all_or_nothing([ModelVariables(model, stored), *others])
@@ -110,12 +110,13 @@ def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack)
         yield assets.Assets(model, checkpoint, directory)
 
 
-def _random_numbers(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
-    numbers = RandomNumbers(model)
-    with reporting(checkpoint.path):
-        state = stored_state(numbers, checkpoint.record or {})
-    if state is not None:
-        yield StatePart(numbers, state)
+def _states(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
+    """Yield the states that are restored together with the weights, if the file has them."""
+    for one in (RandomNumbers(model),):
+        with reporting(checkpoint.path):
+            state = stored_state(one, checkpoint.record or {})
+        if state is not None:
+            yield StatePart(one, state)
 
 
 def _warn_of_merged_kernels(model: Any) -> None:
