@@ -11,11 +11,13 @@ import keras
 
 from .checkpoint_info import CheckpointInfo
 from .interrupt import InterruptWatch
-from .keras_seam.fit_control import is_fitting
+from .keras_seam.fit_control import after_epoch_ends, data_of_fit, is_fitting
+from .keras_seam.py_dataset import drop_early_batches
 from .notify import Once
 from .policies import arguments
 from .policies.frequency import Moment
 from .policies.save_freq import SaveFreq
+from .state.data import DataOrder
 from .training.batch_events import BatchEvents
 from .training.companions import Companions
 from .training.direction import remember_model
@@ -140,7 +142,7 @@ class ModelCheckpoint(BatchEvents):
         self._own_attributes = frozenset(vars(self)) - of_subclass
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_model": None, "_model_of_best": None}
+        return self.__dict__ | {"_model": None, "_model_of_best": None, "_last_write": None}
 
     def __repr__(self) -> str:
         return str(self._settings)
@@ -208,8 +210,14 @@ class ModelCheckpoint(BatchEvents):
         run.script = ScriptSettings(model, run.progress.epoch_steps)
         self._save_step.check_target(model)
         if self.resume:
+            drop_early_batches(data_of_fit(model))
             resume_run(run, model, self._said_once)
             warn_of_inexact(model, self._said_once)
+        run.order = DataOrder.of(model)
+        if run.in_fit and (run.needs_batches or run.order.spans_epochs):
+            run.order.prepare()
+        if run.companions.has_any_behind:
+            after_epoch_ends(model, self._after_all_callbacks)
         self._saver.prepare(model, run.settings.form)
         if run.settings.signals:
             signals = run.settings.signals
@@ -218,7 +226,7 @@ class ModelCheckpoint(BatchEvents):
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Count the epoch; in the first epoch of a resumed run, skip the batches done before."""
         self._begin_event(together=True)
-        self._current_epoch = epoch
+        self._current_epoch, self._last_write = epoch, None
         self._training_run.begin_epoch(epoch, getattr(self.model, "history", None))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:

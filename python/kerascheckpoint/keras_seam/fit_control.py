@@ -67,6 +67,23 @@ def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
     callbacks.on_epoch_begin = begin
 
 
+def after_epoch_ends(model: Any, function: Callable[[], None]) -> None:
+    """Let the running `fit` call a function whenever all callbacks have heard of an epoch's end.
+
+    If the list of callbacks cannot be found, nothing happens.
+    """
+    callbacks = callback_list(model)
+    if callbacks is None:
+        return
+    end = callbacks.on_epoch_end
+
+    def end_and_call(*arguments: Any, **settings: Any) -> None:
+        end(*arguments, **settings)
+        function()
+
+    callbacks.on_epoch_end = end_and_call
+
+
 def callback_list(model: Any) -> Any:
     """Return the `CallbackList` of the running `fit`, or `None` if it is not found."""
     return _local_of_fit(model, "callbacks")

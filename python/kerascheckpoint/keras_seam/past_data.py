@@ -22,7 +22,9 @@ Show = Callable[[str], object]  # takes a line about the progress
 _SILENT = 3.0  # seconds before progress is shown, and between two lines of it
 
 
-def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Show) -> None:
+def pass_over_epochs(
+    model: Any, epochs: int, epoch_steps: int | None, show: Show, *, has_place: bool = False
+) -> None:
     """Let the data of the running `fit` of `model` be as after so many epochs.
 
     With `steps_per_epoch` one iterator serves all epochs, so their batches are drawn again. So are
@@ -36,6 +38,7 @@ def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Sho
         epochs: Number of epochs that are done.
         epoch_steps: Batches of each, if known.
         show: Shows the progress of what takes seconds.
+        has_place: Whether the data are brought to their place by `ArrayData` or `LoaderData`.
     """
     iterator = epoch_iterator(model)
     if iterator is None:
@@ -44,6 +47,8 @@ def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Sho
     _rebuild_dataset(iterator, adapter)
     kind = type(adapter).__name__
     is_dataset = kind == "PyDatasetAdapter"
+    if has_place:
+        return
     if (
         iterator.steps_per_epoch
         or kind == "GeneratorDataAdapter"
@@ -64,7 +69,13 @@ def pass_over_epochs(model: Any, epochs: int, epoch_steps: int | None, show: Sho
 
 
 def begin_after(
-    model: Any, count: int, show: Show, on_first: Callable[[], None], on_last: Callable[[], None]
+    model: Any,
+    count: int,
+    show: Show,
+    on_first: Callable[[], None],
+    on_last: Callable[[], None],
+    *,
+    is_past: bool = False,
 ) -> None:
     """Let the epoch that begins in the running `fit` of `model` go on after `count` batches.
 
@@ -78,6 +89,7 @@ def begin_after(
         show: Shows the progress of what takes seconds.
         on_first: Called once the model's metrics are built.
         on_last: Called once the data are where they were.
+        is_past: Whether the data are past those batches already.
 
     Raises:
         RuntimeError: If the data of this `fit` are out of reach.
@@ -93,7 +105,7 @@ def begin_after(
 
     def rest_of_epoch() -> Iterator[Any]:
         vars(iterator).pop(name)
-        wait_for_start = start_at_index(iterator, count)
+        wait_for_start = (lambda: None) if is_past else start_at_index(iterator, count)
         steps, step = whole_epoch(), None
         progress = _Progress("the batches that are done", count, show)
         with contextlib.suppress(StopIteration):  # the data may have become fewer

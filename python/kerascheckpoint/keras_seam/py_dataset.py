@@ -3,7 +3,9 @@
 Seen in Keras 3.3 to 3.16. In other versions, the caller draws the earlier batches instead.
 """
 
+import contextlib
 import itertools
+import queue
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -24,11 +26,27 @@ def count_epochs(adapter: Any, epochs: int) -> None:
         adapter.py_dataset.on_epoch_end()
 
 
+def drop_early_batches(adapter: Any) -> None:
+    """Drop the batches that workers have computed before the first epoch begins.
+
+    On JAX and PyTorch `fit` draws one batch to build the model. What the workers have computed by
+    then would be trained in place of batches of the epochs, in another order than theirs.
+
+    Args:
+        adapter: Keras' adapter of the data of a `fit`, of any kind.
+    """
+    ready = getattr(getattr(adapter, "enqueuer", None), "ready_queue", None)
+    if ready is None or adapter.py_dataset.num_batches is None:
+        return
+    with contextlib.suppress(queue.Empty):
+        while True:
+            ready.get_nowait()
+
+
 def holds_batches(adapter: Any) -> bool:
     """Tell whether workers have already computed batches with which the next epoch begins.
 
-    On JAX, `fit` draws one batch to build the model, and whatever the workers have computed by then
-    is used later. Only drawing all of it again reproduces the order.
+    Only drawing all of it again reproduces the order.
     """
     return not getattr(getattr(adapter.enqueuer, "ready_queue", None), "empty", lambda: True)()
 

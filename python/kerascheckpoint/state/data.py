@@ -1,38 +1,157 @@
-"""The order of the data of an unfinished epoch.
+"""The order of the data of an unfinished epoch, and where the data are.
 
 Up to version 3.15, Keras' `fit` shuffles arrays with the random numbers of NumPy on JAX, of PyTorch
-on PyTorch, and on TensorFlow with an operation seed that follows from the global seed.
+on PyTorch, and on TensorFlow with an operation seed that follows from the global seed. Where
+TensorFlow has no global seed, this package provides a seed.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from ..keras_seam.array_data import ArrayData
+from ..keras_seam.fit_control import epoch_iterator
+from ..keras_seam.loader_data import LoaderData
+from . import tensorflow_random
+from .arrays import KEY
 from .random import capture_process, check_process, restore_process
+
+_ON_ITERATOR = "_kerascheckpoint_order"
 
 
 class DataOrder:
-    """The random numbers that determine the order of an epoch's data: the record's "data"."""
+    """What determines the order of an epoch's data: the record's "data".
+
+    Args:
+        arrays: The arrays that a `fit` trains on, if it trains on arrays.
+        loader: The loader that it trains on, if that has a state.
+    """
 
     name = "data"
-    version = 1
+    version = 2
 
-    def __init__(self) -> None:
-        self._epoch: dict[str, Any] | None = None
+    def __init__(self, arrays: ArrayData | None = None, loader: LoaderData | None = None) -> None:
+        self._arrays, self._loader = arrays, loader
+        self._random: dict[str, Any] | None = None
+        self._epoch: int | None = None
 
-    def begin_epoch(self) -> None:
-        """Remember the random numbers that determine the order of the epoch that begins now."""
-        self._epoch = capture_process()
+    def __deepcopy__(self, memo: dict[int, Any]) -> "DataOrder":
+        return DataOrder()
+
+    def __reduce__(self) -> tuple[type["DataOrder"], tuple[()]]:
+        return DataOrder, ()
+
+    @classmethod
+    def of(cls, model: Any) -> "DataOrder":
+        """Return the order of the data in the running `fit` of `model`; its callbacks share it."""
+        iterator = epoch_iterator(model)
+        if iterator is None:
+            return cls()
+        made = cls(ArrayData.of(model), LoaderData.of(model))
+        found: DataOrder = vars(iterator).setdefault(_ON_ITERATOR, made)
+        return found
+
+    @property
+    def spans_epochs(self) -> bool:
+        """Whether the data of an epoch may follow from where the epochs before it ended."""
+        return any(data.spans_epochs for data in (self._arrays, self._loader) if data is not None)
+
+    def prepare(self) -> None:
+        """Let the orders of the epochs to come follow from what can be saved."""
+        if self._loader is not None:
+            self._loader.watch()
+        if self._arrays is not None and not tensorflow_random.has_global_seed():
+            self._arrays.shuffle_by_seed()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Keep what decides the order of the epoch that begins now.
+
+        Args:
+            epoch: Its index.
+        """
+        if epoch == self._epoch:
+            return
+        self._epoch = epoch
+        if self._arrays is None or self._arrays.begin_epoch():
+            self._random = capture_process()
 
     def capture(self) -> dict[str, Any]:
-        """Return what the last `begin_epoch` remembered."""
-        return {"epoch": self._epoch}
+        """Return what decides the order of the epoch, and how far its data are."""
+        if self._arrays is not None:
+            return self._capture_arrays(self._arrays)
+        state: dict[str, Any] = {"epoch": self._random}
+        found = None if self._loader is None else self._loader.state()
+        if found is not None and self._loader is not None:
+            iterator = {"kind": found["kind"], "bytes": {KEY: found["bytes"]}}
+            state |= {"iterator": iterator, "drawn": self._loader.drawn}
+        return state
+
+    def _capture_arrays(self, arrays: ArrayData) -> dict[str, Any]:
+        has_begun = arrays.drawn != 0
+        return {
+            "epoch": self._random if has_begun else None,
+            "seed": arrays.seed,
+            "drawn": arrays.drawn,
+            "made_before": arrays.made_before if has_begun else True,
+        }
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raise an error if these are not random numbers."""
+        """Raise if these are no random numbers, or no place in the data."""
         if state["epoch"] is not None:
             check_process(state["epoch"])
+        for name in ("seed", "drawn"):
+            if not isinstance(state.get(name), int | None) or (state.get(name) or 0) < 0:
+                raise ValueError(f"{name} is no count")
+        iterator = state.get("iterator")
+        if iterator is not None:
+            content = iterator["bytes"][KEY]
+            if not isinstance(content, np.ndarray) or content.dtype != np.uint8:
+                raise TypeError("the state of the data's iterator is no row of bytes")
+            if iterator["kind"] not in ("json", "bytes", "torch"):
+                raise ValueError("the state of the data's iterator is of an unknown kind")
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the random numbers to what they were when the unfinished epoch began."""
+        """Restore the random numbers to what they were when the order was decided."""
         if state["epoch"] is not None:
             restore_process(state["epoch"])
+
+    def begin_after(self, state: Mapping[str, Any], batch: int, epoch: int | None) -> bool:
+        """Let the epoch that is about to begin have the order that it had.
+
+        Args:
+            state: What `capture` returned.
+            batch: Number of its batches that are done.
+            epoch: Its index.
+
+        Returns:
+            Whether its data are past those batches by now; else they are to be passed over.
+        """
+        arrays, drawn = self._arrays, state.get("drawn")
+        if arrays is None or (arrays.spans_epochs and drawn is None):
+            self.restore(state)
+            if self._loader is None or not self.has_place(state):
+                return False
+            self._loader.begin_after(
+                _iterator_of(state), int(state["drawn"]), state["drawn"] - batch
+            )
+            return True
+        if state.get("seed") is not None:
+            arrays.shuffle_by_seed(state["seed"])
+        place = batch if drawn is None or not arrays.spans_epochs else max(drawn, batch)
+        made_before = arrays.spans_epochs and bool(state.get("made_before"))
+        before = place - batch
+        arrays.begin_after(place, before, lambda: self.restore(state), made_before=made_before)
+        if place:
+            self._random, self._epoch = state["epoch"], epoch
+        return True
+
+    def has_place(self, state: Mapping[str, Any]) -> bool:
+        """Tell whether a state has the place of the data, so that no epoch is drawn again."""
+        if self._loader is not None and "iterator" in state:
+            return self._loader.can_read(_iterator_of(state))
+        return self._arrays is not None and state.get("drawn") is not None
+
+
+def _iterator_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {"kind": state["iterator"]["kind"], "bytes": state["iterator"]["bytes"][KEY]}

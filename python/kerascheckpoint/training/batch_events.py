@@ -1,4 +1,4 @@
-"""The events within an epoch: batches of training and of validation."""
+"""The events within an epoch: batches of training and of validation, and what follows its end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -88,6 +88,18 @@ class BatchEvents(KerasHooks):
             self._batch_logs = None
         if due:
             self._save(run.policy.reason_at_batch, progress.epoch, progress.batch - 1, logs)
+
+    def _after_all_callbacks(self) -> None:
+        """Write the file of an epoch's end again if a callback behind this one ended the run.
+
+        Otherwise a resume would train on.
+        """
+        run = self._training_run
+        last, self._last_write = self._last_write, None
+        has_ended = last is not None and last[0].epoch_done and not run.is_interrupted
+        has_ended = has_ended and self.model.stop_training and not run.companions.had_stopped
+        if run.role(self.model).agree(lambda: bool(has_ended)) and last is not None:
+            self._save_step.write(*last)
 
     def _after_test_batch(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         run = self._training_run

@@ -34,6 +34,7 @@ class Companions:
         self._refused: dict[str, str] = {}  # why the state of a class cannot be stored
         self._missing: list[str] = []  # classes of states that match no callback
         self.first_epoch = 0  # index of the first epoch whose end they will see
+        self.had_stopped = False  # whether one had ended the run at the last `capture`
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Companions":
         return Companions()
@@ -52,11 +53,13 @@ class Companions:
         """Return the callbacks' states as a JSON object with arrays."""
         captured = callback_states.capture(self._all)
         self._refused = captured.refused
-        return {
-            "states": captured.states,
-            "place": self._place,
-            "stopped": bool(getattr(self._model, "stop_training", False)),
-        }
+        self.had_stopped = bool(getattr(self._model, "stop_training", False))
+        return {"states": captured.states, "place": self._place, "stopped": self.had_stopped}
+
+    @property
+    def has_any_behind(self) -> bool:
+        """Whether a callback stands behind ours."""
+        return bool(self._all[self._place + 1 :])
 
     def check(self, state: Mapping[str, Any]) -> None:
         """Raise an error if these are not states of callbacks."""

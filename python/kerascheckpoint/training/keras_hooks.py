@@ -78,6 +78,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         self._judged: Decision | None = None  # the last answer of `_should_save_model`
         self._batch_logs: Mapping[str, Any] | None = None  # of the counted batch that is ending
         self._is_saving = False
+        self._last_write: tuple[Occasion, str, Decision] | None = None  # of the present epoch
 
     @property
     def _decides_itself(self) -> bool:
@@ -105,7 +106,8 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         path, decision = role.agree(lambda: self._decide(occasion, epoch, batch))
         if decision is not None:
             self.epochs_since_last_save = 0
-            self._save_step.write(occasion, path, Decision(**decision))
+            self._last_write = occasion, path, Decision(**decision)
+            self._save_step.write(*self._last_write)
 
     def _decide(
         self, occasion: Occasion, epoch: int, batch: int | None

@@ -70,5 +70,7 @@ def hold(model: Any) -> dict[str, Any]:
 def _states(model: Any, run: Run, *, epoch_done: bool) -> dict[str, Any]:
     states = capture([RandomNumbers(model), run.companions, run.script])
     if not epoch_done:
-        states |= capture([EpochMetrics(model), run.order])
+        states |= capture([EpochMetrics(model)])
+    if not epoch_done or run.order.spans_epochs:
+        states |= capture([run.order])
     return states | run.held

@@ -77,7 +77,7 @@ def enter_first_epoch(run: Run, model: Any, once: Once) -> None:
     point = run.group.take_point()
     if point is not None:
         restore_companions(run, point, once)
-        point.enter_epoch(model, in_fit=run.in_fit)
+        point.enter_epoch(model, run)
 
 
 def restore_companions(run: Run, point: ResumePoint, once: Once) -> None:

@@ -161,34 +161,43 @@ class ResumePoint:
             self.state_of(one)  # refused before anything is loaded
         restore_open(model, self.checkpoint)
 
-    def enter_epoch(self, model: Any, *, in_fit: bool) -> None:
+    def enter_epoch(self, model: Any, run: Run) -> None:
         """At the begin of the first epoch: leave no trace on the model, skip what is done.
 
         Args:
             model: The model in training.
-            in_fit: Whether `fit` trains it; a loop of the user's own has to skip by itself.
+            run: The run that continues. A loop of the user's own has to skip by itself.
         """
         forget_start(model)
         self.restore_history(model)
-        if not self.info.batch or not in_fit:
+        if not run.in_fit:
             return
-        metrics, order = EpochMetrics(model), DataOrder()
+        batch, is_past = self.info.batch or 0, False
+        if (state := self.state_of(run.order)) is not None:
+            is_past = run.order.begin_after(state, batch, self.info.epoch)
+        if not batch:
+            if state is not None:
+                self._restore_process()
+            return
+        metrics = EpochMetrics(model)
         counted = self.state_of(metrics) or {"values": []}
-        if (state := self.state_of(order)) is not None:
-            order.restore(state)
         begin_after(
             model,
-            self.info.batch,
+            batch,
             print_message,
             on_first=lambda: metrics.restore(counted),
             on_last=self._restore_process,
+            is_past=is_past,
         )
 
     def pass_over_epochs(self, model: Any) -> None:
         """Let the data of the running `fit` be as after the epochs that are done."""
         epochs = self.info.epoch or 0
         if epochs < (epochs_of_fit(model) or 0):
-            pass_over_epochs(model, epochs, self.record.get("epoch_steps"), print_message)
+            order, steps = DataOrder.of(model), self.record.get("epoch_steps")
+            state = self.state_of(order)
+            has_place = state is not None and order.has_place(state)
+            pass_over_epochs(model, epochs, steps, print_message, has_place=has_place)
             self._restore_process()
 
     def _restore_process(self) -> None:

@@ -31,7 +31,7 @@ class Run:
         group: State shared with the other checkpoint callbacks of the `fit`.
         companions: All callbacks of the `fit`.
         script: What the script has set.
-        order: What decides the order of the epoch's data.
+        order: What decides the order of the epoch's data; the callbacks of a `fit` share it.
         progress: Epochs and batches.
         epochs: Indices of the epochs in `history`.
         history: The value of each metric in each epoch, as in `History.history`.
@@ -142,9 +142,8 @@ class Run:
             }
         self.progress.begin_epoch(epoch)
         self.progress.batch = self.skipped_until  # Keras does not announce skipped batches
-        self.order = DataOrder()
-        if self.needs_batches and self.in_fit:
-            self.order.begin_epoch()
+        if self.in_fit and (self.needs_batches or self.order.spans_epochs):
+            self.order.begin_epoch(epoch)
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Any]) -> None:
         """Note that an epoch is complete, with these logs."""

@@ -126,18 +126,30 @@ def test_as_if_never_stopped(tmp_path, beside, shuffle, place):
     assert_files_are_equal(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.mark.parametrize("beside", ["EarlyStopping before", "EarlyStopping behind"])
-def test_a_run_that_was_stopped_early_is_finished(tmp_path, beside):
+class StopsAtSecond(keras.callbacks.Callback):
+    """Has no state, and ends the run at the end of the second epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == 1
+
+
+def impatient():
+    return keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0, baseline=0.0)
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+@pytest.mark.parametrize("stopping", [impatient, StopsAtSecond])
+def test_a_run_that_was_stopped_early_is_finished(tmp_path, stopping, behind, background):
     """A script that is run again must not train four more epochs each time."""
 
-    def impatient(ours):
-        stopping = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0, baseline=0.0)
-        return [stopping, ours] if beside.endswith("before") else [ours, stopping]
-
     def again():
-        ours = ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss", resume=True)
+        ours = ModelCheckpoint(
+            tmp_path / "{epoch}.keras", "loss", resume=True, save_on_background=background
+        )
+        both = [ours, stopping()] if behind else [stopping(), ours]
         model = training.noisy_model()
-        return model, training.train(model, *impatient(ours), epochs=20)
+        return model, training.train(model, *both, epochs=20)
 
     first, history = again()
     assert len(history.epoch) < 20

@@ -1,0 +1,191 @@
+"""The arrays that a running `fit` trains on: an epoch of them can begin at any of its batches.
+
+Seen in Keras 3.6 to 3.16. In older versions the batches of arrays are drawn and passed over.
+"""
+
+import contextlib
+import importlib
+import secrets
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from .fit_control import epoch_iterator
+from .private import BACKEND
+
+_SEED_BITS = 31
+
+
+class ArrayData:
+    """The arrays of a running `fit`.
+
+    One iteration over them serves an epoch. With `steps_per_epoch` it serves several, until all
+    batches are drawn.
+
+    Args:
+        iterator: Keras' epoch iterator.
+
+    Attributes:
+        spans_epochs: Whether an iteration may serve several epochs.
+        seed: The seed of the running iteration where this class shuffles, else `None`.
+        made_before: Whether the iteration was there before its epoch began.
+    """
+
+    def __init__(self, iterator: Any) -> None:
+        self._iterator, self._adapter = iterator, iterator.data_adapter
+        self._seed: Any = None  # the variable that the shuffle of TensorFlow reads
+        self.spans_epochs = bool(iterator.steps_per_epoch)
+        self.seed: int | None = None
+        self.made_before = False
+
+    @classmethod
+    def of(cls, model: Any) -> "ArrayData | None":
+        """Return the arrays of the running `fit` of `model`; `None` if its data are no arrays.
+
+        Arrays with `steps_per_epoch` in Keras 3.16 and later are left out: they are shuffled by
+        the number of the epoch, so drawing them again leads to the same order.
+        """
+        iterator = epoch_iterator(model)
+        if iterator is None or type(iterator.data_adapter).__name__ != "ArrayDataAdapter":
+            return None
+        if not hasattr(iterator, "_enumerate_iterator"):
+            return None
+        is_counted = hasattr(iterator.data_adapter, "_epoch")
+        return None if is_counted and iterator.steps_per_epoch else cls(iterator)
+
+    @property
+    def drawn(self) -> int | None:
+        """Batches of the running iteration so far, of all its epochs; `None` if it has but one."""
+        return int(self._iterator._steps_seen) if self.spans_epochs else None
+
+    def begin_epoch(self) -> bool:
+        """Note that an epoch begins; tell whether an iteration begins with it."""
+        iterator = self._iterator
+        is_there = self.spans_epochs and iterator._current_iterator is not None
+        if is_there and iterator._steps_seen:
+            return False
+        self.made_before = is_there and BACKEND == "torch"
+        if self._seed is not None:
+            self._set_seed(secrets.randbits(_SEED_BITS))
+            iterator._current_iterator = None
+        return True
+
+    def begin_after(
+        self, place: int, before: int, restore_order: Callable[[], object], *, made_before: bool
+    ) -> None:
+        """Let the epoch that is about to begin use an iteration whose first batches are done.
+
+        Args:
+            place: Number of its batches that are done.
+            before: Those of them that belong to earlier epochs.
+            restore_order: Puts the random numbers back that decide the order of the iteration.
+            made_before: The attribute of that name as it was then.
+        """
+        iterator = self._iterator
+        if not made_before:
+            restore_order()
+        batches = self._begin_at(place, restore_order if made_before else lambda: None)
+        self.made_before = made_before
+        if self.spans_epochs:
+            iterator._current_iterator, iterator._steps_seen = batches, before
+            return
+
+        def get_iterator() -> Any:
+            del iterator._get_iterator
+            return batches
+
+        iterator._get_iterator = get_iterator
+
+    def _begin_at(self, place: int, restore_order: Callable[[], object]) -> Any:
+        """Return an iterator of all batches from `place` on."""
+        iterator = self._iterator
+        if BACKEND == "tensorflow" and hasattr(iterator._distributed_dataset, "skip"):
+            return iter(iterator._distributed_dataset.skip(place))
+        # With shuffle="batch" each batch draws random numbers when it is made.
+        if BACKEND == "jax" and self._adapter._shuffle != "batch" and not _is_distributed():
+            self._leave_out(place)
+            return iter(iterator._get_iterator())
+        batches = iter(iterator._get_iterator())
+        restore_order()
+        _draw(getattr(batches, "_next_index", batches.__next__), place)  # indices, of PyTorch's
+        return batches
+
+    def _leave_out(self, count: int) -> None:
+        """Let the next iteration pass over its first batches when it is made."""
+        adapter = self._adapter
+
+        def get_iterator(convert: Callable[..., Any], inputs: Any) -> Iterator[Any]:
+            del adapter._get_iterator
+            is_passing = True
+
+            def convert_if_needed(*arguments: Any, **settings: Any) -> Any:
+                return None if is_passing else convert(*arguments, **settings)
+
+            batches: Iterator[Any] = adapter._get_iterator(convert_if_needed, inputs)
+            _draw(batches.__next__, count)
+            is_passing = False
+            return batches
+
+        adapter._get_iterator = get_iterator
+
+    def shuffle_by_seed(self, seed: int | None = None) -> None:
+        """Let TensorFlow shuffle by a seed of each iteration, which can be saved.
+
+        Without a global seed it would shuffle by numbers that nobody can ask for.
+
+        Args:
+            seed: The seed of the iteration that is about to begin; `None` for a new one.
+        """
+        iterator, adapter = self._iterator, self._adapter
+        if BACKEND != "tensorflow" or not adapter._shuffle or hasattr(adapter, "_epoch"):
+            return
+        if self._seed is None and hasattr(iterator._distributed_dataset, "element_spec"):
+            import tensorflow as tf
+
+            if not isinstance(iterator._distributed_dataset, tf.data.Dataset):
+                return  # spread over devices
+            with tf.device("cpu:0"):
+                self._seed = tf.Variable(0, trainable=False, dtype=tf.int32)
+            iterator._distributed_dataset = _shuffled_dataset(adapter, self._seed)
+        if self._seed is not None:
+            self._set_seed(secrets.randbits(_SEED_BITS) if seed is None else seed)
+
+    def _set_seed(self, seed: int) -> None:
+        self.seed = seed
+        self._seed.assign(seed)
+
+
+def _draw(draw: Callable[[], object], count: int) -> None:
+    with contextlib.suppress(StopIteration):  # the data may have become fewer
+        for _ in range(count):
+            draw()
+
+
+def _is_distributed() -> bool:
+    return keras.distribution.distribution() is not None
+
+
+def _shuffled_dataset(adapter: Any, seed: Any) -> Any:
+    """Return Keras' dataset of arrays, with a shuffle that follows from the variable `seed`."""
+    import tensorflow as tf
+
+    def shuffle(indices: Any) -> Any:
+        seeds = tf.stack([seed.read_value(), tf.cast(indices[0], tf.int32)])
+        return tf.random.experimental.stateless_shuffle(indices, seed=seeds)
+
+    class Tensorflow:
+        random = types.SimpleNamespace(shuffle=shuffle)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tf, name)
+
+    # The adapter imports this name whenever it builds a dataset.
+    module: Any = importlib.import_module("keras.src.utils.module_utils")
+    original = module.tensorflow
+    module.tensorflow = Tensorflow()
+    try:
+        return adapter.get_tf_dataset()
+    finally:
+        module.tensorflow = original

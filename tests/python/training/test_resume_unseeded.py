@@ -1,0 +1,77 @@
+"""Without any seed, a resumed epoch trains each sample once, and the later ones are shuffled anew.
+
+The model counts: the gradient of sample i, a unit vector, moves weight i alone.
+"""
+
+import itertools
+import random
+
+import keras
+import numpy as np
+import pytest
+
+from kerascheckpoint import ModelCheckpoint
+from support import small_files
+from support.training import At, Stop, stop
+
+SAMPLES, BATCH, EPOCHS = 11, 2, 4
+STEPS = -(-SAMPLES // BATCH)
+
+
+def forget_seeds():
+    """Let all random numbers begin anywhere, as in a script that sets no seed."""
+    random.seed()
+    np.random.seed()
+    backend = keras.config.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        tf.random.set_seed(None)
+    elif backend == "torch":
+        import torch
+
+        torch.seed()
+
+
+def fit(run, *others, **settings):
+    forget_seeds()
+    model = keras.Sequential(
+        [keras.Input((SAMPLES,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
+    )
+    model.compile("sgd", loss=lambda y, prediction: prediction)
+    ours = ModelCheckpoint(
+        run / "{step:03d}.weights.h5", "loss", save_weights_only=True, save_freq=1, resume=True
+    )
+    x = np.eye(SAMPLES, dtype="float32")
+    model.fit(
+        x,
+        x[:, :1],
+        batch_size=BATCH,
+        epochs=EPOCHS,
+        verbose=0,
+        callbacks=[*others, ours],
+        **settings,
+    )
+
+
+def trained(run):
+    """Return the samples that each batch trained, in the order of the batches."""
+    weights = [np.zeros(SAMPLES)]
+    for path in sorted(run.glob("*.weights.h5")):
+        arrays = small_files.read(path)
+        weights.append(next(a.ravel() for a in arrays.values() if a.shape == (SAMPLES, 1)))
+    return [tuple(np.flatnonzero(a != b)) for a, b in itertools.pairwise(weights)]
+
+
+@pytest.mark.parametrize("shuffle", [True, "batch"])
+def test_every_sample_of_the_resumed_epoch_is_trained_once(tmp_path, shuffle):
+    with pytest.raises(Stop):
+        fit(tmp_path, At(1, stop, batch=2), shuffle=shuffle)
+    fit(tmp_path, shuffle=shuffle)
+    batches = trained(tmp_path)
+    epochs = [batches[start : start + STEPS] for start in range(0, len(batches), STEPS)]
+    assert len(epochs) == EPOCHS
+    for epoch in epochs:
+        assert sorted(sample for batch in epoch for sample in batch) == list(range(SAMPLES))
+    if shuffle is True:
+        assert len({tuple(epoch) for epoch in epochs}) == EPOCHS
