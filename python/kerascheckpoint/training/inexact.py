@@ -19,13 +19,31 @@ def warn_of_inexact(model: Any, once: Once) -> None:
         model: The model in training.
         once: Gives each warning once.
     """
-    found = [*_data(data_of_fit(model)), *_logs(model), *_kernels()]
+    adapter = data_of_fit(model)
+    found = [*_pipelines(adapter), *_workers(adapter), *_logs(model), *_kernels()]
     if found:
         text = "; ".join(found)
         once.warn("inexact", f"a resume of this training will not be bit-exact: {text}")
 
 
-def _data(adapter: Any) -> Iterator[str]:
+def _workers(adapter: Any) -> Iterator[str]:
+    """Name a PyTorch loader whose workers may have drawn random numbers that are lost with them.
+
+    Other workers begin anew with each epoch, by a seed that a resume restores.
+    """
+    loader: Any = getattr(adapter, "_dataloader", None)
+    if not getattr(loader, "num_workers", 0):
+        return
+    lasting, has_state = loader.persistent_workers, hasattr(loader, "state_dict")
+    if lasting or has_state:
+        change = "persistent_workers=False" if lasting and not has_state else "num_workers=0"
+        yield (
+            f"random numbers that the workers of the {type(loader).__name__} draw begin anew (pass "
+            f"{change}, or let each sample draw from a seed of its own)"
+        )
+
+
+def _pipelines(adapter: Any) -> Iterator[str]:
     """Describe a `tf.data` pipeline whose `shuffle` has no seed, neither local nor global."""
     pending = [getattr(adapter, "_dataset", None)]
     while pending:

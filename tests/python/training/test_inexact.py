@@ -26,6 +26,29 @@ def test_a_pipeline_without_a_seed_and_a_log_that_is_overwritten_are_named(tmp_p
     assert "append=True" in text
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "named"),
+    [
+        ("DataLoader", {"num_workers": 1, "persistent_workers": True}, "persistent_workers=False"),
+        ("DataLoader", {"num_workers": 1}, None),
+        ("StatefulDataLoader", {"num_workers": 1}, "num_workers=0"),
+        ("StatefulDataLoader", {}, None),
+    ],
+)
+def test_workers_whose_random_numbers_are_lost_are_named(tmp_path, kind, settings, named):
+    torch = pytest.importorskip("torch")
+    module = torch.utils.data
+    if kind == "StatefulDataLoader":
+        module = pytest.importorskip("torchdata.stateful_dataloader")
+    samples = torch.utils.data.TensorDataset(*map(torch.tensor, training.samples()))
+    data = getattr(module, kind)(samples, batch_size=2, **settings)
+    if named is None:
+        fit(tmp_path, data)  # warnings are errors
+        return
+    with pytest.warns(CheckpointWarning, match=f"the workers of the {kind} draw.*{named}"):
+        fit(tmp_path, data)
+
+
 @pytest.mark.parametrize("is_global", [True, False])
 def test_a_pipeline_with_a_seed_gives_no_warning(tmp_path, is_global):
     tf = pytest.importorskip("tensorflow")
