@@ -30,7 +30,7 @@ class LoaderData:
 
     def __init__(self, iterator: Any) -> None:
         self._iterator, self._adapter = iterator, iterator.data_adapter
-        self._loader = getattr(self._adapter, "_dataloader", None)  # of PyTorch
+        self._loader: Any = getattr(self._adapter, "_dataloader", None)  # of PyTorch
         self._watched: _Watched | None = None
         self.spans_epochs = bool(iterator.steps_per_epoch) or self._loader is not None
 
@@ -99,8 +99,16 @@ class LoaderData:
             place: Number of its batches that are done.
             before: Those of them that belong to earlier epochs.
         """
-        self.watch().pending = _decoded(**state), place
-        if self._iterator.steps_per_epoch:
+        over_epochs = bool(self._iterator.steps_per_epoch)
+        watched, found = self.watch(), _decoded(**state)
+        # When an epoch has ended, `fit` makes an iterator that it uses in this case alone.
+        is_used = place or self._loader is None or (BACKEND == "torch" and over_epochs)
+        if is_used:
+            watched.pending = found, place
+        else:
+            self._loader.load_state_dict(found)
+            iter(self._loader)
+        if over_epochs:
             self._iterator._current_iterator = iter(self._iterator._get_iterator())
             self._iterator._steps_seen = before
 

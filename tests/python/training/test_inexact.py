@@ -26,6 +26,7 @@ def test_a_pipeline_without_a_seed_and_a_log_that_is_overwritten_are_named(tmp_p
     assert "append=True" in text
 
 
+@pytest.mark.filterwarnings("ignore:'set_vital' is deprecated")
 @pytest.mark.parametrize(
     ("kind", "settings", "named"),
     [
