@@ -60,7 +60,7 @@ def jobs(event):
     jobs.writer.drain()
 
 
-def test_training_goes_on_while_a_job_runs(jobs, event):
+def test_training_continues_while_a_job_runs(jobs, event):
     """`submit` returns before the file is written; nothing is reported before it is."""
     jobs.submit("a", until=event)
     jobs.writer.report_finished()
@@ -89,7 +89,7 @@ def with_warning(jobs, name):
     jobs.submit(name)
 
 
-def test_a_third_save_waits_for_the_first_and_says_so_once(jobs, event):
+def test_a_third_save_waits_for_the_first_with_one_warning(jobs, event):
     """Memory stays bounded however slow the disk is; the user learns why training is slow."""
     ran_when_told = []
 
@@ -154,7 +154,7 @@ def test_what_runs_on_this_thread_keeps_its_turn(jobs, event):
     assert here == [["a"], None]
 
 
-def test_a_copy_and_a_pickle_begin_anew(jobs, event):
+def test_a_copy_and_a_pickle_start_empty(jobs, event):
     """Keras and tuners copy callbacks; a copy has no part in what the original writes."""
     jobs.submit("a", until=event)
     for other in (copy.deepcopy(jobs.writer), pickle.loads(pickle.dumps(jobs.writer))):
@@ -208,7 +208,7 @@ def test_the_end_of_the_interpreter_finishes_what_was_accepted(outcome, tmp_path
 
 
 @pytest.mark.parametrize("strict", [[], ["-W", "error"]], ids=["default", "warnings are errors"])
-def test_a_failure_that_nobody_asked_about_is_said_at_the_end(strict):
+def test_an_unreported_failure_is_printed_at_exit(strict):
     """Also by an interpreter whose warnings are errors: nothing can be raised any more."""
     code = """
 from kerascheckpoint import background

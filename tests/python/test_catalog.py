@@ -258,7 +258,7 @@ def test_files_that_did_not_know_what_they_monitored_do_not_hide_those_that_did(
     assert names([best_checkpoint(tmp_path)]) == ["2.keras"]
 
 
-def test_damaged_files_are_stepped_back_from_with_a_warning(tmp_path):
+def test_damaged_files_are_passed_over_with_a_warning(tmp_path):
     first, second, third = add_losses(tmp_path, 0.5, 0.3, 0.1)
     training.damage(third)
     assert names(list_checkpoints(tmp_path)) == ["1.keras", "2.keras", "3.keras"]
@@ -284,13 +284,13 @@ def test_when_every_file_is_damaged_there_is_none(tmp_path):
     [list_checkpoints, latest_checkpoint, best_checkpoint, verify_checkpoint],
 )
 @pytest.mark.parametrize("path", [None, 3, b"run", ["run"]])
-def test_what_is_no_path_is_named(function, path):
+def test_a_value_that_is_not_a_path_is_named(function, path):
     with pytest.raises(TypeError, match=rf"must be a str .*Received: {re.escape(repr(path))}"):
         function(path)
 
 
 @pytest.mark.parametrize("when", ["before it is opened", "after the list"])
-def test_a_file_that_vanishes_meanwhile_is_stepped_back_from(tmp_path, monkeypatch, when):
+def test_a_file_that_vanishes_meanwhile_is_passed_over(tmp_path, monkeypatch, when):
     """Another run's retention may delete files while we look: that is no damage and no error."""
     first, _, third = add_losses(tmp_path, 0.5, 0.3, 0.1)
     opened = []

@@ -168,7 +168,7 @@ def test_a_copy_watches_for_itself(copied, received):
     watch.end()
 
 
-def test_a_loop_of_ones_own_is_watched_until_it_says_that_it_ends(tmp_path, shared_model, received):
+def test_a_custom_loop_is_watched_until_on_train_end(tmp_path, shared_model, received):
     saving = ModelCheckpoint(tmp_path / "m.keras", save_on_interrupt=True)
     saving.set_model(shared_model)
     saving.on_train_begin()

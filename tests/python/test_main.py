@@ -100,7 +100,7 @@ def test_paths_are_never_cut_short_or_changed(tmp_path, capsys, name):
         assert inside(capsys, verb, tmp_path / name) == (0, f"{path}\n", "")
 
 
-def test_a_path_that_is_no_text_comes_out_as_it_is(tmp_path):
+def test_a_path_that_is_not_valid_text_is_printed_as_it_is(tmp_path):
     """A script must be able to open what it reads."""
     name = os.fsdecode(b"caf\xe9.keras")
     path = os.path.join(tmp_path, name)
@@ -111,7 +111,7 @@ def test_a_path_that_is_no_text_comes_out_as_it_is(tmp_path):
         assert os.fsencode(path) in done.stdout
 
 
-def test_a_reader_that_has_seen_enough_is_no_error(run):
+def test_a_closed_pipe_is_not_an_error(run):
     """As in `kerascheckpoint list run --json | head -1`."""
     line = [sys.executable, "-m", "kerascheckpoint", "list", str(run), "--json"]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -140,7 +140,7 @@ def test_json_of_one_file_is_an_array_of_one(run, capsys, verb):
 
 @pytest.mark.parametrize("verb", ["list", "latest", "best"])
 @pytest.mark.parametrize("name", ["", "none", "{epoch}.keras", "none.keras"])
-def test_nothing_found_is_one_and_said(tmp_path, capsys, verb, name):
+def test_nothing_found_exits_with_1_and_a_message(tmp_path, capsys, verb, name):
     path = tmp_path / name
     status, out, error = inside(capsys, verb, path)
     assert (status, out) == (1, "")

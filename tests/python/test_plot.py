@@ -47,7 +47,7 @@ def test_each_finite_value_is_drawn_and_the_best_is_marked(tmp_path, mode, best)
     assert f"best: {best[0]}.keras" in ax.get_title(loc="left")
 
 
-def test_the_label_of_the_best_lies_on_no_point(tmp_path):
+def test_the_label_of_the_best_covers_no_point(tmp_path):
     """It stands beside the axes, whatever their size."""
     from matplotlib.figure import Figure
 
@@ -71,7 +71,7 @@ def test_several_runs_are_lines_with_their_best_values_in_the_legend(tmp_path):
     ]
 
 
-def test_a_save_in_the_middle_of_an_epoch_stands_at_its_batch(tmp_path):
+def test_a_save_in_the_middle_of_an_epoch_is_drawn_at_its_batch(tmp_path):
     for epoch, batch in ((1, 0), (1, 1), (1, 3)):
         training.checkpoint_file(
             tmp_path / f"{batch}.keras",
@@ -99,6 +99,6 @@ def test_a_picture_can_be_part_of_another(tmp_path):
     assert plot_checkpoints(run_of(tmp_path, [0.5]), ax=mine) is mine
 
 
-def test_a_metric_that_nobody_saved_is_an_error_with_the_names_there_are(tmp_path):
+def test_an_unknown_metric_is_an_error_that_lists_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match=r"value of 'typo'\. Metrics: 'val_loss'"):
         plot_checkpoints(run_of(tmp_path, [0.5]), "typo")

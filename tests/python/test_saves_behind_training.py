@@ -82,7 +82,7 @@ def test_a_failed_write_ends_training_at_the_next_event(last, shared_model, tmp_
     saving.wait()  # it was said: not once more
 
 
-def test_with_warn_training_goes_on_and_the_last_failure_is_said(shared_model, tmp_path):
+def test_with_warn_training_continues_and_the_last_failure_is_reported(shared_model, tmp_path):
     place = tmp_path / "place"
     saving = saver(place / "{epoch}.keras", on_save_error="warn")
     obstacle = keras.callbacks.LambdaCallback(

@@ -45,7 +45,7 @@ OPTIMIZERS = {
 @KINDS
 @pytest.mark.parametrize("compiled", [True, False, "eager"], ids=["jit", "graph", "eager"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_file_holds_exactly_the_state_of_its_instant(optimizer, compiled, kind, hold, tmp_path):
+def test_the_file_holds_exactly_the_state_of_its_save(optimizer, compiled, kind, hold, tmp_path):
     """Training goes on for many steps before a byte is written, and changes nothing in it."""
     if compiled is True and keras.config.backend() == "torch":
         pytest.skip("PyTorch compiles by other programs, for minutes")

@@ -29,7 +29,7 @@ def test_one_process_agrees_with_itself():
     assert Processes(1, 2).agree(value) is value  # no way to talk: each decides for itself
 
 
-def test_the_first_process_decides_for_all_and_each_hears_all(tmp_path):
+def test_the_first_process_decides_for_all_and_each_gets_all_values(tmp_path):
     """Values of any length: what JSON holds arrives as it was, in the order of the processes."""
     ended = processes.run_two(AGREE)
     found = [json.loads(output.splitlines()[-1]) for output in ended]

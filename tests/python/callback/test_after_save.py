@@ -15,7 +15,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:saves come faster than they can 
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_each_durable_file_is_told_of_on_the_main_thread(
+def test_each_durable_file_is_reported_on_the_main_thread(
     tmp_path, shared_model, background, suffix
 ):
     heard = []
@@ -81,7 +81,7 @@ def test_what_it_raises_ends_training_like_a_failed_save(tmp_path, shared_model,
     assert (checkpoint.best, checkpoint.best_filepath) == (standing[-1].value, standing[-1].path)
 
 
-def test_or_is_a_warning_and_training_goes_on(tmp_path, shared_model):
+def test_or_is_a_warning_and_training_continues(tmp_path, shared_model):
     settings = {"on_save_error": "warn", "after_save": failing}
     with pytest.warns(
         CheckpointWarning, match="after an error in the save of .*: no route to host"

@@ -62,7 +62,7 @@ def test_a_compiled_metric_says_itself_which_direction_is_better(tmp_path):
     assert list_checkpoints(tmp_path)[0].mode == "max"
 
 
-def test_a_name_that_says_nothing_counts_as_min_with_one_warning(tmp_path, shared_model):
+def test_an_unknown_name_counts_as_min_with_one_warning(tmp_path, shared_model):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}.keras", "speed", save_best_only=True)
     with pytest.warns(
         CheckpointWarning, match=r"direction of 'speed' .*mode='max' to be explicit"
@@ -88,7 +88,7 @@ def test_every_file_knows_whether_it_was_the_best_without_best_only_too(tmp_path
     assert checkpoint.best_filepath == str(tmp_path / "3.keras")
 
 
-def test_an_unknown_mode_warns_and_goes_on_with_auto(tmp_path, shared_model):
+def test_an_unknown_mode_warns_and_becomes_auto(tmp_path, shared_model):
     with pytest.warns(CheckpointWarning, match="ModelCheckpoint mode 'x' is unknown") as caught:
         checkpoint = ModelCheckpoint(tmp_path / "m.keras", mode="x", save_best_only=True)
     assert caught[0].filename == __file__
@@ -98,7 +98,9 @@ def test_an_unknown_mode_warns_and_goes_on_with_auto(tmp_path, shared_model):
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_what_is_not_finite_is_never_the_best_and_said_once(tmp_path, shared_model, strange, mode):
+def test_a_value_that_is_not_finite_is_never_the_best_with_one_warning(
+    tmp_path, shared_model, strange, mode
+):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True, mode=mode)
     with pytest.warns(CheckpointWarning, match="which is never the best") as caught:
         script = Script(val_loss=[strange, 0.5, strange, strange])
@@ -108,7 +110,7 @@ def test_what_is_not_finite_is_never_the_best_and_said_once(tmp_path, shared_mod
     assert checkpoint.best == 0.5
 
 
-def test_a_mistyped_monitor_lists_the_names_there_are_once_and_saves(tmp_path, shared_model):
+def test_a_mistyped_monitor_lists_the_known_names_once_and_saves(tmp_path, shared_model):
     checkpoint = ModelCheckpoint(
         tmp_path / "{epoch}.keras", "val_los", save_best_only=True, mode="min"
     )
@@ -186,7 +188,7 @@ def test_the_first_best_has_to_pass_the_threshold(tmp_path, shared_model, thresh
         assert (checkpoint.best, checkpoint.best_filepath) == (threshold, None)
 
 
-def test_a_change_smaller_than_min_delta_is_no_improvement(tmp_path, shared_model):
+def test_a_change_smaller_than_min_delta_is_not_an_improvement(tmp_path, shared_model):
     checkpoint = ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True, min_delta=0.25)
     train(shared_model, Script(val_loss=[1.0, 0.8, 0.75, 0.6, 0.5]), checkpoint, epochs=5)
     assert [info.epoch for info in list_checkpoints(tmp_path)] == [1, 3, 5]

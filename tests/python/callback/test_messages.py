@@ -50,7 +50,7 @@ def test_messages_obey_keras_own_settings(tmp_path, shared_model, capsys, caplog
     assert capsys.readouterr().out == ""
 
 
-def test_a_host_hears_the_warnings_instead_of_python(tmp_path, shared_model):
+def test_a_host_receives_the_warnings_instead_of_python(tmp_path, shared_model):
     heard = []
     kerascheckpoint.notify.set_warning_handler(heard.append)
     try:

@@ -23,7 +23,7 @@ def files(template):
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.filterwarnings("ignore:saves come faster than they can be written")
-def test_the_best_and_the_newest_are_kept_and_told_of(place, shared_model, background):
+def test_the_best_and_the_newest_are_kept_and_reported(place, shared_model, background):
     heard = []
     template = f"{place}/{{epoch}}.keras"
     settings = {"keep_best": 1, "keep_last": 1, "save_on_background": background}

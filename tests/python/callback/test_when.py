@@ -177,7 +177,7 @@ def test_a_custom_loop_without_logs_saves_its_epochs(tmp_path, shared_model):
     assert [(info.epoch, info.metrics) for info in list_checkpoints(tmp_path)] == [(1, {}), (2, {})]
 
 
-def test_a_loop_of_ones_own_counts_every_batch(tmp_path, shared_model):
+def test_a_custom_loop_counts_every_batch(tmp_path, shared_model):
     saving = ModelCheckpoint(tmp_path / "{epoch}-{batch}-{step}.keras")
     saving.set_model(shared_model)
     saving.on_train_begin()

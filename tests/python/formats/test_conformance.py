@@ -190,7 +190,7 @@ def test_keras_itself_loads_it(saved, tmp_path):
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), array)
 
 
-def test_a_model_made_anew_takes_all_of_it(saved):
+def test_a_new_model_restores_all_of_it(saved):
     """By structure, whatever its variables are called."""
     model = new_model()
     if not saved.has_record:
@@ -202,7 +202,7 @@ def test_a_model_made_anew_takes_all_of_it(saved):
     training.assert_same(training.arrays_of(model), training.arrays_of(saved.model))
 
 
-def test_a_changed_byte_is_found_and_stepped_back_from(saved, tmp_path):
+def test_a_changed_byte_is_found_and_the_file_passed_over(saved, tmp_path):
     """Among the bytes of arrays."""
     if not saved.has_record:
         pytest.skip("a legacy file has no checksums")
@@ -228,7 +228,7 @@ def test_what_is_cut_short_is_damaged_and_what_is_missing_is_not_found(saved, tm
         open_checkpoint(copy.newest)
 
 
-def test_another_thing_of_that_name_is_no_checkpoint(saved, tmp_path):
+def test_something_else_with_that_suffix_is_not_a_checkpoint(saved, tmp_path):
     """A text where a file should be, an empty directory where one should be."""
     path = tmp_path / f"x{saved.suffix}"
     if saved.newest.is_dir():

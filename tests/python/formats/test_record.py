@@ -65,7 +65,7 @@ def test_a_field_that_nobody_writes_so_is_refused(name, value):
         record.decode(encoded(FIELDS | {name: value}))
 
 
-def test_what_is_missing_to_go_on_from_a_record_is_named():
+def test_a_field_missing_for_a_resume_is_named():
     whole = read_record(str(training.golden(".keras")))
     assert record.missing_to_continue(whole) is None
     for name in ("epochs", "history", "runs", "template", "compiled", "states"):
@@ -117,7 +117,7 @@ def test_a_changed_record_is_found_by_its_checksum(change):
 
 
 @pytest.mark.parametrize("broken", [None, [], "text", 3, {}, {"schema": "1"}, {"schema": None}])
-def test_what_is_no_record_is_refused(broken):
+def test_values_that_are_not_records_are_refused(broken):
     with pytest.raises(CheckpointCorruptError, match="not one of kerascheckpoint"):
         record.decode(broken)
 
@@ -168,7 +168,7 @@ def test_a_file_of_schema_1_has_its_states_where_those_of_today_are():
 
 
 @pytest.mark.parametrize("schema", [1, 2])
-def test_training_goes_on_from_a_golden_file(tmp_path, schema):
+def test_training_resumes_from_a_golden_file(tmp_path, schema):
     path = tmp_path / "schema.keras"
     shutil.copy(training.golden(".keras", schema), path)
     model = golden_model()

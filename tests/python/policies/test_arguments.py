@@ -55,7 +55,7 @@ def test_numbers(value, result):
 
 
 @pytest.mark.parametrize("value", [math.nan, "0.5", True, [0.5], 1j])
-def test_a_number_is_no_nan_and_no_text(value):
+def test_nan_and_text_are_not_numbers(value):
     with pytest.raises(ValueError, match=r"^initial_value_threshold must be a number\. Received:"):
         arguments.optional_number("initial_value_threshold", value)
 
@@ -90,6 +90,6 @@ def test_the_case_of_a_mode_does_not_matter(value, result):
 
 
 @pytest.mark.parametrize("value", ["unknown", "", None, 3, ["min"]])
-def test_an_unknown_mode_goes_on_with_auto_and_says_so(value):
+def test_an_unknown_mode_becomes_auto_with_a_warning(value):
     with pytest.warns(CheckpointWarning, match=r"^ModelCheckpoint mode '.*' is unknown"):
         assert arguments.mode(value) == "auto"

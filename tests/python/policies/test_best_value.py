@@ -73,7 +73,7 @@ def test_the_bar_after_a_restart_is_the_better_of_threshold_and_restored(
     assert tracker.best_path == ("old.keras" if restored and direction else None)
 
 
-def test_smallest_change_counts_from_the_bar():
+def test_min_delta_counts_from_the_value_to_beat():
     tracker = BestTracker("min", min_delta=0.25)
     tracker.begin(better(1.0))
     assert not tracker.improves(0.8)

@@ -126,7 +126,7 @@ def test_a_directory_of_orbax_may_hold_either(weights_only):
 
 
 @pytest.mark.parametrize("value", [None, 3, b"m.keras", ["m.keras"]])
-def test_what_is_no_path_is_a_type_error(value):
+def test_a_value_that_is_not_a_path_is_a_type_error(value):
     with pytest.raises(TypeError, match=r"^filepath must be .*Received: filepath="):
         FileTemplate.parse(value)
 
@@ -141,7 +141,7 @@ def test_home_and_paths_are_accepted_and_a_relative_path_is_fixed(tmp_path, monk
     assert str(template) == str(tmp_path / "run" / "m.keras")
 
 
-def test_braces_of_the_current_directory_are_no_placeholders(tmp_path, monkeypatch):
+def test_braces_in_the_current_directory_are_not_placeholders(tmp_path, monkeypatch):
     odd = tmp_path / "{run}"
     odd.mkdir()
     monkeypatch.chdir(odd)
@@ -181,7 +181,7 @@ def test_the_directory_that_all_files_lie_under(text, directory):
         ("{val_loss}.keras", "x/y.keras", False),
     ],
 )
-def test_files_of_a_template_are_told_from_others(text, name, matches):
+def test_files_of_a_template_are_told_apart_from_others(text, name, matches):
     assert FileTemplate.parse(f"/run/{text}").matches(f"/run/{name}") is matches
 
 

@@ -79,7 +79,7 @@ def test_training_that_ends_between_saves_gets_one_more(policy):
 
 
 @pytest.mark.parametrize("policy", [EveryBatches(3), EveryInterval(1e9)])
-def test_a_save_that_could_not_be_written_is_made_up_for_at_the_end(policy):
+def test_a_failed_save_is_repeated_at_the_end(policy):
     policy.start(0, 0.0)
     policy.due_at_batch(Moment(3, 2e9))
     save = PlannedSave("m.keras")

@@ -42,7 +42,7 @@ INF, NAN = math.inf, math.nan
         ("recall_time", None),
     ],
 )
-def test_direction_is_told_by_the_last_words_of_a_name(name, direction):
+def test_direction_follows_from_the_last_words_of_a_name(name, direction):
     assert monitor.direction_of_name(name) == direction
 
 

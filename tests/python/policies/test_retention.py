@@ -43,7 +43,7 @@ def test_the_union_is_kept_and_never_the_best_or_the_newest_deleted(
 @pytest.mark.parametrize("direction", ["min", "max"])
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf, None])
 @pytest.mark.parametrize("place", range(4))
-def test_a_value_that_cannot_be_ranked_takes_no_place_among_the_best(direction, strange, place):
+def test_an_unranked_value_is_not_among_the_best(direction, strange, place):
     ranked = files_of(a=0.3, b=0.1, c=0.2)
     files = [*ranked[:place], KeptFile("x", strange), *ranked[place:], KeptFile("z", None)]
     to_delete = Retention(keep_best=3).to_delete(files, direction, None)

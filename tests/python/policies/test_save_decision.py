@@ -69,7 +69,7 @@ def test_without_a_direction_it_is_not_claimed_to_be_known():
 
 
 @pytest.mark.parametrize("held", [True, False])
-def test_an_interrupt_is_saved_in_any_case_but_beside_the_best(held):
+def test_an_interrupt_is_always_saved_and_never_over_the_best(held):
     verdict = decide(MonitoredValue(0.5), 0.4, must=True, held=held)
     assert (verdict.save, verdict.spares_best) == (True, held)
 
@@ -86,7 +86,7 @@ def test_an_interrupt_that_is_the_best_takes_its_place():
         (MonitoredValue(math.nan, "not finite"), r"val_los is nan, which is never the best"),
     ],
 )
-def test_what_cannot_be_ranked_is_said_once(reading, words):
+def test_an_unranked_value_is_warned_of_once(reading, words):
     once = Once()
     with pytest.warns(CheckpointWarning, match=words) as caught:
         for _ in range(3):
@@ -94,5 +94,5 @@ def test_what_cannot_be_ranked_is_said_once(reading, words):
     assert len(caught) == 1
 
 
-def test_what_can_be_ranked_needs_no_words():
+def test_a_ranked_value_gives_no_warning():
     save_decision.explain(MonitoredValue(1.0), "val_loss", {}, Once())

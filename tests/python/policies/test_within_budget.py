@@ -37,7 +37,7 @@ def test_saves_are_as_far_apart_as_the_median_cost_over_the_share(share, costs, 
         ([1.5, 1.5, 9.0], [1.0, 1.0, 7.0], 1.5),
     ],
 )
-def test_what_steps_take_longer_beside_a_write_is_counted(during, without, seconds):
+def test_the_slowdown_of_steps_during_a_write_is_counted(during, without, seconds):
     assert slowdown(during, without) == pytest.approx(seconds)
 
 
@@ -108,7 +108,7 @@ def test_no_save_is_due_while_a_file_is_on_its_way():
     assert len(training.begun) == 1
 
 
-def test_the_time_between_epochs_is_no_step():
+def test_the_time_between_epochs_does_not_count_as_a_step():
     training = Training(0.1, stall=1.0).run(5)
     training.policy.due_at_epoch_end(Moment(5, training.now))
     training.now += 1000.0  # a validation

@@ -54,7 +54,7 @@ def wide_model():
     return model
 
 
-def test_the_file_holds_every_byte_of_its_instant_however_long_training_went_on(
+def test_the_file_holds_the_state_of_its_save_however_long_training_continued(
     route, hold, tmp_path
 ):
     """Donated buffers and updates in place: what follows must not reach a copy on its way."""
@@ -132,7 +132,7 @@ def float8():
     return keras.ops.cast(keras.ops.convert_to_tensor([1.5, -2.0], "float32"), "float8_e4m3fn")
 
 
-def test_a_copy_lies_in_memory_as_it_will_lie_in_the_file(on_device, backend):
+def test_a_copy_is_aligned_in_memory_as_in_the_file(on_device, backend):
     """Only then direct I/O writes it from where it lies."""
     if backend != "torch":
         pytest.skip("JAX and TensorFlow choose the memory of a transfer themselves")
@@ -251,7 +251,7 @@ def test_tensors_of_any_layout_are_copied_as_they_are_seen(route, layout, backen
     pending.release()
 
 
-def test_a_save_that_was_given_up_does_not_hold_the_next_one_up(on_device, backend, monkeypatch):
+def test_an_abandoned_save_does_not_block_the_next_one(on_device, backend, monkeypatch):
     """An interrupt may end a save between any two lines of it."""
     if backend == "torch":
         from kerascheckpoint.backends import torch_copies
@@ -266,7 +266,7 @@ def test_a_save_that_was_given_up_does_not_hold_the_next_one_up(on_device, backe
         each.release()
 
 
-def test_what_cannot_be_staged_lets_the_memory_of_the_device_go(on_device, backend, monkeypatch):
+def test_a_failed_staging_frees_the_memory_of_the_device(on_device, backend, monkeypatch):
     if backend != "torch":
         pytest.skip("PyTorch alone has buffers that a later copy waits for")
     model = training.tiny_model()
@@ -278,7 +278,7 @@ def test_what_cannot_be_staged_lets_the_memory_of_the_device_go(on_device, backe
     assert copier._idle.is_set()
 
 
-def test_no_pinned_memory_is_said_once(on_device, backend, tmp_path):
+def test_missing_pinned_memory_is_warned_of_once(on_device, backend, tmp_path):
     model = training.tiny_model()
     saving = ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", save_on_background=True)
     if backend == "torch":

@@ -44,7 +44,7 @@ def wait_for_copying():
             thread.join()
 
 
-def test_what_is_detached_keeps_its_values_and_its_memory_is_used_again(model):
+def test_staged_arrays_keep_their_values_and_their_memory_is_reused(model):
     memory, kernel = StagingBuffers(), model.layers[0].kernel
     places = set()
     for value in (1.0, 2.0, 3.0):
@@ -58,7 +58,7 @@ def test_what_is_detached_keeps_its_values_and_its_memory_is_used_again(model):
     assert len(places) == 1
 
 
-def test_memory_that_is_not_given_back_is_not_used_again(model):
+def test_memory_that_is_not_released_is_not_reused(model):
     memory = StagingBuffers()
     first, second = (kernel_of(memory.stage(capture(model), {}).content()) for _ in range(2))
     assert not np.shares_memory(first, second)
@@ -85,7 +85,7 @@ def test_the_memory_of_the_first_copy_is_in_use_before_it():
     assert faults < 2000 * 2000 * 4 / resource.getpagesize() / 2
 
 
-def test_what_training_would_change_is_copied_before_it_goes_on(model, backend, monkeypatch):
+def test_what_training_would_change_is_copied_before_it_continues(model, backend, monkeypatch):
     """However slow the copy is."""
     copy_to = np.copyto
 
@@ -100,7 +100,7 @@ def test_what_training_would_change_is_copied_before_it_goes_on(model, backend, 
     detached.content()
 
 
-def test_a_copy_lies_in_memory_as_it_will_lie_in_the_file(model):
+def test_a_copy_is_aligned_in_memory_as_in_the_file(model):
     """Only then direct I/O writes it from where it lies."""
     content = capture(model)
     (name,) = (name for name, array in content.arrays.items() if array.nbytes >= LARGE)

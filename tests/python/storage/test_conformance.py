@@ -83,7 +83,7 @@ def test_any_part_of_a_file_can_be_read(place):
             assert file.tell() == min(start + length, len(content))
 
 
-def test_what_is_not_there_is_said_so(place):
+def test_a_missing_file_is_reported_as_missing(place):
     publish(place, "a.keras")
     absent = location.join(place.directory, "b.keras")
     storage = place.storage

@@ -157,7 +157,7 @@ def test_memory_that_is_used_again_is_copied_before_the_next_piece_is_asked_for(
     assert sums == [zlib.crc32(piece) for piece in expected]
 
 
-def test_a_piece_that_cannot_be_had_raises_and_leaves_no_thread_behind(fd, pieces, small_memory):
+def test_an_error_in_the_pieces_is_raised_and_leaves_no_thread_behind(fd, pieces, small_memory):
     def failing():
         yield from pieces
         raise MemoryError("no room on the host")

@@ -232,7 +232,7 @@ def test_an_exception_of_a_layer_leaves_the_file_before(
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt()], ids=repr)
-def test_a_save_that_failed_is_no_bar_for_the_next(error, fragile, tmp_path):
+def test_a_failed_save_sets_no_threshold_for_the_next(error, fragile, tmp_path):
     """A model that is better than the best file is saved, whatever a lost save had reached."""
     path = tmp_path / "model.keras"
     saving = saver(path, monitor="score", mode="min", save_best_only=True)
@@ -249,7 +249,7 @@ def test_a_save_that_failed_is_no_bar_for_the_next(error, fragile, tmp_path):
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.parametrize("kind", small_files.SUFFIXES)
-def test_warn_lets_training_go_on_and_the_next_save_tries_again(
+def test_with_warn_training_continues_and_the_next_save_tries_again(
     kind, background, shared_model, tmp_path
 ):
     """With `on_save_error="warn"` a disk that fails for a while costs one file, not the run."""

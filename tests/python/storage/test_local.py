@@ -73,7 +73,7 @@ def test_parents_that_are_made_are_on_the_disk_as_well(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("call", ["fsync of the directory", "close"])
-def test_a_failure_after_the_rename_says_that_the_file_stands_there(call, monkeypatch, tmp_path):
+def test_a_failure_after_the_rename_says_that_the_new_file_is_there(call, monkeypatch, tmp_path):
     """The callback believes what is at the target, not what the disk complained of."""
     path, replaced = tmp_path / "a.keras", []
     path.write_bytes(b"old")
@@ -100,7 +100,7 @@ def test_a_failure_after_the_rename_says_that_the_file_stands_there(call, monkey
     assert names_in(tmp_path) == ["a.keras"]
 
 
-def test_a_failure_before_the_rename_says_that_the_old_file_stands_there(monkeypatch, tmp_path):
+def test_a_failure_before_the_rename_says_that_the_old_file_is_there(monkeypatch, tmp_path):
     path = tmp_path / "a.keras"
     path.write_bytes(b"old")
 
@@ -211,7 +211,7 @@ def test_of_two_saves_to_one_path_the_later_end_wins(tmp_path):
     assert names_in(tmp_path) == ["a.keras"]
 
 
-def test_a_save_behind_a_link_to_its_directory_is_no_leftover(tmp_path):
+def test_a_save_through_a_link_to_its_directory_is_not_a_leftover(tmp_path):
     """A second callback clears up while the first one writes."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")

@@ -62,12 +62,12 @@ def test_every_verb_reaches_a_url(run, capsys, tmp_path):
         (["here", "--storage-options", "key=x"], "are for URLs"),
     ],
 )
-def test_options_that_cannot_be_used_are_wrong_use(given, reason, capsys):
+def test_unusable_options_are_a_usage_error(given, reason, capsys):
     status, _, error = command(capsys, "list", *given)
     assert (status, reason in error) == (2, True)
 
 
-def test_numbers_and_flags_are_no_texts(sftp, tmp_path, capsys):
+def test_numbers_and_flags_are_not_passed_as_text(sftp, tmp_path, capsys):
     """An sftp port has to be a number."""
     path = training.checkpoint_file(tmp_path / "1.keras")
     options = (f"{key}={json.dumps(value)}" for key, value in sftp.options().items())

@@ -121,7 +121,7 @@ def test_a_server_that_dies_in_a_list_is_an_error_and_no_short_list(impatient, s
         kc.list_checkpoints(url, s3.options(between.port, **ONCE))
 
 
-def test_training_goes_on_while_a_server_is_away(impatient, s3, proxy, shared_model, tmp_path):
+def test_training_continues_while_a_server_is_away(impatient, s3, proxy, shared_model, tmp_path):
     """With `on_save_error="warn"` a server that is away for a while costs one checkpoint."""
     url = f"s3://bucket/{tmp_path.name}"
     between = proxy(s3)
@@ -146,7 +146,7 @@ def test_training_goes_on_while_a_server_is_away(impatient, s3, proxy, shared_mo
 
 
 @pytest.mark.filterwarnings("ignore:saves come faster:kerascheckpoint.CheckpointWarning")
-def test_one_checkpoint_at_a_time_lies_on_the_local_disk(s3, shared_model, tmp_path, monkeypatch):
+def test_one_checkpoint_at_a_time_is_on_the_local_disk(s3, shared_model, tmp_path, monkeypatch):
     """In the directory that the user chose, and none is left there."""
     counts, upload = [], RemoteStorage._upload
 

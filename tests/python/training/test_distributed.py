@@ -73,7 +73,7 @@ def test_only_the_first_process_writes_and_deletes(background, tmp_path):
         keras.saving.load_model(tmp_path / name)
 
 
-def test_a_signal_to_one_process_stops_both_and_both_go_on_from_there(tmp_path):
+def test_a_signal_to_one_process_stops_both_and_both_resume_from_there(tmp_path):
     """Only the second one gets it, in the first epoch; the first one saves at that batch."""
     template = tmp_path / "{epoch}.weights.keras"
     said = train_in_two(template, signaled=1, save_on_interrupt=True)

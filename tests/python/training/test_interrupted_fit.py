@@ -114,7 +114,7 @@ def test_a_resume_from_an_interrupt_beside_the_best_knows_the_best(tmp_path, sha
     assert list_checkpoints(tmp_path / "m.keras")[0].value == 0.5
 
 
-def test_a_fit_that_raised_leaves_signals_to_whom_they_belong(tmp_path, shared_model):
+def test_a_fit_that_raised_restores_the_earlier_signal_handlers(tmp_path, shared_model):
     received = []
     before = signal.signal(signal.SIGTERM, lambda *_: received.append(1))
     try:

@@ -95,7 +95,7 @@ def test_no_batch_is_trained_twice(tmp_path):
 
 @pytest.mark.parametrize("background", [False, True])
 @pytest.mark.filterwarnings("ignore:saves come faster than they can be written")
-def test_a_resume_from_an_epochs_last_batch_goes_on_saving(tmp_path, shared_model, background):
+def test_a_resume_from_an_epochs_last_batch_keeps_saving(tmp_path, shared_model, background):
     path = tmp_path / "{step}.keras"
     settings = {"save_freq": training.STEPS // 2, "resume": True, "save_on_background": background}
     train(shared_model, checkpoint_at(path, **settings), epochs=1)
@@ -153,7 +153,7 @@ def test_a_stock_file_is_never_resumed_from(tmp_path, uninterrupted):
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_training_that_is_done_already_is_left_alone_and_says_so(tmp_path, capsys, epochs):
+def test_finished_training_is_left_alone_with_a_warning(tmp_path, capsys, epochs):
     path = tmp_path / "{epoch}.keras"
     model, history = fitted(checkpoint_at(path), epochs=2)
     other = noisy_model()
@@ -166,7 +166,7 @@ def test_training_that_is_done_already_is_left_alone_and_says_so(tmp_path, capsy
     assert [info.epoch for info in list_checkpoints(tmp_path)] == [1, 2]
 
 
-def test_the_files_epoch_counts_and_not_the_one_given_to_fit(tmp_path, uninterrupted, capsys):
+def test_the_epoch_of_the_file_is_used_instead_of_initial_epoch(tmp_path, uninterrupted, capsys):
     path = tmp_path / "m.keras"
     fitted(checkpoint_at(path), epochs=2)
     resumed = checkpoint_at(path, resume=True, verbose=1)

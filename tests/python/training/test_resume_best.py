@@ -54,7 +54,7 @@ def test_the_best_is_known_from_the_record_when_its_file_is_gone(tmp_path):
     assert [info.epoch for info in list_checkpoints(tmp_path)] == [2]
 
 
-def test_a_damaged_newest_file_is_stepped_back_from_with_a_warning(tmp_path, uninterrupted):
+def test_a_damaged_newest_file_is_passed_over_with_a_warning(tmp_path, uninterrupted):
     path = tmp_path / "{epoch}.keras"
     fitted(checkpoint_at(path), epochs=3)
     training.damage(tmp_path / "3.keras")
@@ -77,7 +77,7 @@ def test_an_unreadable_newest_file_is_stepped_back_from_with_a_warning(
 
 
 @pytest.mark.parametrize("values", [[0.5, 0.3, 0.1], [0.5, 0.1, 0.3]])
-def test_a_damaged_best_is_no_bar_and_no_best(tmp_path, shared_model, values):
+def test_a_damaged_best_file_sets_no_threshold_and_is_not_the_best(tmp_path, shared_model, values):
     path = tmp_path / "{epoch}.keras"
     train(shared_model, Script(val_loss=values), checkpoint_at(path), epochs=3)
     training.damage(tmp_path / f"{values.index(0.1) + 1}.keras")
@@ -99,7 +99,9 @@ def test_a_damaged_file_takes_no_place_among_those_to_keep(tmp_path, shared_mode
     assert set(training.names_in(tmp_path)) == kept
 
 
-def test_a_change_smaller_than_min_delta_is_no_bar_after_a_restart_either(tmp_path, shared_model):
+def test_a_change_smaller_than_min_delta_sets_no_threshold_after_a_restart_either(
+    tmp_path, shared_model
+):
     def bests(directory, stops):
         for epochs in stops:
             checkpoint = checkpoint_at(directory / "{epoch}.keras", min_delta=0.1, resume=True)
@@ -110,7 +112,7 @@ def test_a_change_smaller_than_min_delta_is_no_bar_after_a_restart_either(tmp_pa
     assert bests(tmp_path / "one", [3]) == bests(tmp_path / "two", [2, 3]) == expected
 
 
-def test_a_file_that_was_changed_without_harm_is_resumed_from_and_said_to_be_changed(tmp_path):
+def test_resuming_from_a_file_changed_without_harm_warns_of_the_change(tmp_path):
     path, model = tmp_path / "{epoch}.weights.h5", training.tiny_model()
     train(model, checkpoint_at(path), epochs=2)
     with h5py.File(tmp_path / "2.weights.h5", "r+") as file:

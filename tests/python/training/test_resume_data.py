@@ -226,7 +226,7 @@ def test_an_epoch_whose_data_became_fewer_counts_as_done(tmp_path):
     assert len(history["loss"]) == 4
 
 
-def test_what_takes_seconds_shows_how_far_it_is(tmp_path, monkeypatch, capsys):
+def test_slow_drawing_shows_its_progress(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("kerascheckpoint.keras_seam.past_data._SILENT", 0.0)
     with pytest.raises(Stop):
         fit(tmp_path, KINDS["a generator"], crash_after(2 * STEPS + 3), save_freq=2)

@@ -159,7 +159,7 @@ def test_a_run_that_was_stopped_early_is_finished(tmp_path, stopping, behind, ba
     assert_same(arrays_of(second), arrays_of(first))
 
 
-def test_a_callback_whose_state_nobody_saves_is_named_once(tmp_path):
+def test_a_callback_with_unsaved_state_is_named_once(tmp_path):
     class Forgetful(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()

@@ -21,7 +21,7 @@ SUFFIXES = pytest.mark.parametrize("suffix", small_files.SUFFIXES)
 
 
 @SUFFIXES
-def test_a_model_that_differs_is_told_the_first_difference_and_not_changed(tmp_path, suffix):
+def test_a_model_that_differs_gets_the_first_difference_and_is_not_changed(tmp_path, suffix):
     path = tmp_path / f"m{suffix}"
     train(training.tiny_model(), checkpoint_at(path))
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(7), keras.layers.Dense(1)])
@@ -50,7 +50,7 @@ def test_a_model_that_fit_has_to_build_is_resumed(tmp_path):
     assert_same(arrays_of(model), arrays_of(expected))
 
 
-def test_a_second_fit_with_the_same_callback_goes_on_from_its_own_files(tmp_path, uninterrupted):
+def test_a_second_fit_with_the_same_callback_resumes_from_its_own_files(tmp_path, uninterrupted):
     checkpoint, model = checkpoint_at(tmp_path / "m.keras", resume=True), noisy_model()
     fitted(checkpoint, epochs=2, model=model)
     _, history = fitted(checkpoint, epochs=4, model=model)
@@ -94,7 +94,7 @@ def test_a_newer_schema_is_refused_and_not_overwritten(tmp_path, shared_model):
 
 
 @pytest.mark.parametrize("freq", ["epoch", 3])
-def test_a_loop_of_ones_own_resumes_too(tmp_path, shared_model, freq):
+def test_a_custom_loop_resumes_too(tmp_path, shared_model, freq):
     """It is given the state; where to go on in its data is its own affair."""
     path = tmp_path / "m.keras"
     train(shared_model, ModelCheckpoint(path, save_freq=freq), epochs=1, steps=4)

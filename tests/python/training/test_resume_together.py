@@ -11,7 +11,7 @@ from support.training import At, Script
 
 
 @pytest.mark.filterwarnings("ignore:saves come faster than they can be written")
-def test_two_callbacks_of_one_fit_go_on_from_the_newest_file_of_both(tmp_path, uninterrupted):
+def test_two_callbacks_of_one_fit_resume_from_the_newest_file_of_both(tmp_path, uninterrupted):
     def both():
         steps = checkpoint_at(tmp_path / "steps" / "{step}.keras", save_freq=1, resume=True)
         return [steps, checkpoint_at(tmp_path / "epochs" / "{epoch}.keras", resume=True)]

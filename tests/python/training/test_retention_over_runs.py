@@ -68,7 +68,7 @@ def test_not_a_number_takes_no_place_among_the_best(tmp_path, shared_model):
     assert epochs_kept(tmp_path) == [3, 4, 5]
 
 
-def test_a_failed_deletion_is_a_warning_and_training_goes_on(tmp_path, shared_model):
+def test_a_failed_deletion_is_a_warning_and_training_continues(tmp_path, shared_model):
     first = tmp_path / "1.keras"
 
     def put_a_directory_there():

@@ -88,14 +88,14 @@ def test_a_file_that_replaced_ours_before_we_looked_stays(tmp_path, files):
     assert step_of(tmp_path / "a.keras") == 7
 
 
-def test_what_stands_there_without_a_record_stays(tmp_path, files):
+def test_a_file_without_a_record_stays(tmp_path, files):
     save(files, tmp_path / "a.keras")
     training.stock_file(tmp_path / "a.keras")
     save(files, tmp_path / "b.keras")
     assert sorted(os.listdir(tmp_path)) == ["a.keras", "b.keras"]
 
 
-def test_files_of_keras_legacy_format_are_told_by_their_identity(tmp_path, files):
+def test_legacy_files_are_recognized_by_their_identity(tmp_path, files):
     for name in "ab":
         path = tmp_path / f"{name}.h5"
         path.write_bytes(b"whole model")

@@ -41,7 +41,7 @@ def validated():
 
 
 @pytest.mark.parametrize("epoch", [0, 1])
-def test_a_signal_in_a_validation_is_heard_at_its_next_batch(tmp_path, validated, epoch):
+def test_a_signal_during_validation_is_handled_at_its_next_batch(tmp_path, validated, epoch):
     path = tmp_path / "m.keras"
     send = InValidation(epoch)
     stopped = checkpoint_at(path, save_on_interrupt=True)
@@ -73,7 +73,7 @@ def test_only_the_named_signals_end_training(tmp_path, shared_model, given):
 
 
 @pytest.mark.parametrize("given", ["SIGKILL", ["SIGSTOP"], "Ctrl-C", (), (15,), ("SIGTERM", 2), 3])
-def test_what_is_no_signal_that_can_be_heard_is_refused_at_once(given):
+def test_unknown_signals_are_refused_at_once(given):
     with pytest.raises(ValueError, match=r"^save_on_interrupt must be True, False or names of sig"):
         ModelCheckpoint("m.keras", save_on_interrupt=given)
 

@@ -86,7 +86,7 @@ RECORDS = {
 
 
 @pytest.mark.parametrize("value", RECORDS.values(), ids=RECORDS)
-def test_an_attribute_that_is_no_record_is_reported(value, tmp_path):
+def test_an_attribute_that_is_not_a_record_is_reported(value, tmp_path):
     """Whoever wrote it: the other files of the directory must still be listed."""
     path = training.stock_file(tmp_path / "odd.weights.h5")
     good = training.checkpoint_file(tmp_path / "good.weights.h5")
@@ -165,7 +165,7 @@ def test_a_record_that_is_compressed_to_nothing_is_not_unpacked(tmp_path, little
 
 
 @pytest.mark.parametrize("text", ["[]", "{", json.dumps({"kerascheckpoint": 1}), "[" * 100_000])
-def test_metadata_that_are_no_metadata_are_reported(text, tmp_path):
+def test_invalid_metadata_are_reported(text, tmp_path):
     path = tmp_path / "odd.keras"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", text)

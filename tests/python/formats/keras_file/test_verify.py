@@ -152,7 +152,7 @@ def test_a_file_that_another_program_changed(change, words, tmp_path):
     ],
     ids=["attribute", "root attribute", "group"],
 )
-def test_a_file_that_was_changed_without_harm_is_usable_and_said_to_be_changed(change, tmp_path):
+def test_a_file_changed_without_harm_is_usable_with_a_warning(change, tmp_path):
     """A note that h5py added costs nobody the weights."""
     path = tmp_path / "model.weights.h5"
     small_files.write(path, ARRAYS)
@@ -210,7 +210,7 @@ def test_a_model_whose_weights_keras_would_not_find(tmp_path):
 
 
 @KINDS
-def test_what_is_no_checkpoint_at_all(kind, tmp_path):
+def test_files_that_are_not_checkpoints(kind, tmp_path):
     """Text, another program's zip, another program's HDF5."""
     path = tmp_path / f"model{kind}"
     damaged(path, b"not a checkpoint")
@@ -224,7 +224,7 @@ def test_what_is_no_checkpoint_at_all(kind, tmp_path):
         damaged(path, path.read_bytes())
 
 
-def test_a_foreign_h5_is_no_checkpoint_of_ours(tmp_path):
+def test_a_foreign_h5_file_is_not_a_checkpoint(tmp_path):
     """Keras stores its arrays in groups called `vars`, whatever the model."""
     path = tmp_path / "model.weights.h5"
     for name in ("data", "layers/dense/kernel"):

@@ -39,7 +39,7 @@ def test_a_saved_model_is_restored_bit_for_bit_by_structure(background, tmp_path
     training.assert_same(training.arrays_of(again), training.arrays_of(model))
 
 
-def test_resume_goes_on_as_if_never_stopped(tmp_path):
+def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
     """From an epoch's end, dropout included."""
     whole = training.noisy_model()
     expected = training.train(whole, epochs=3).history

@@ -88,7 +88,7 @@ def test_each_process_writes_its_part_and_both_know_of_it(trained):
     assert parts == ["ocdbt.process_0", "ocdbt.process_1"]
 
 
-def test_a_standard_file_is_brought_together_and_said_once(trained):
+def test_a_standard_file_is_gathered_with_one_warning(trained):
     """It holds what the directory holds; only the first process says so, and once."""
     directory, (first, second) = trained
     assert (first[4], second[4]) == (1, 0)
@@ -124,7 +124,7 @@ def test_every_array_survives_every_layout(trained, tmp_path):
     assert sums_in(two) == sums_in(eight) == sums_in(one) == sums_in(back)
 
 
-def test_both_go_on_as_if_never_stopped(trained, tmp_path):
+def test_both_continue_as_if_never_stopped(trained, tmp_path):
     """From the file that the first process finds."""
     directory, (first, _) = trained
     shutil.copytree(directory / "2.orbax", tmp_path / "2.orbax")
