@@ -94,7 +94,7 @@ def test_a_third_save_waits_for_the_first_with_one_warning(jobs, event):
     ran_when_told = []
 
     def told(text):
-        """The user is told that training waits; only then the disk goes on."""
+        """The user is warned that training waits, before the disk continues."""
         ran_when_told.append((text, list(jobs.ran)))
         event.set()
 

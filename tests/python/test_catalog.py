@@ -291,7 +291,7 @@ def test_a_value_that_is_not_a_path_is_named(function, path):
 
 @pytest.mark.parametrize("when", ["before it is opened", "after the list"])
 def test_a_file_that_vanishes_meanwhile_is_passed_over(tmp_path, monkeypatch, when):
-    """Another run's retention may delete files while we look: that is no damage and no error."""
+    """Another run may delete files during a list; that is neither damage nor an error."""
     first, _, third = add_losses(tmp_path, 0.5, 0.3, 0.1)
     opened = []
 

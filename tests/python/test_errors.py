@@ -1,4 +1,4 @@
-"""Errors: who already catches a built-in must go on catching ours."""
+"""Errors: code that catches a built-in error must also catch ours."""
 
 import pickle
 

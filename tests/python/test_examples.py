@@ -90,7 +90,7 @@ def test_of_several_processes_the_first_writes(tmp_path, language):
 
 
 def test_a_bucket_keeps_a_run_that_both_languages_continue(tmp_path):
-    """What Python began, R goes on with; and the README's lines for S3 run."""
+    """R continues what Python began, and the README's lines for S3 run."""
     (tmp_path / "server").mkdir()
     with servers.running(servers.S3Server(tmp_path / "server")) as server:
         options = server.options()

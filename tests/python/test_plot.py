@@ -48,7 +48,7 @@ def test_each_finite_value_is_drawn_and_the_best_is_marked(tmp_path, mode, best)
 
 
 def test_the_label_of_the_best_covers_no_point(tmp_path):
-    """It stands beside the axes, whatever their size."""
+    """It is beside the axes, whatever their size."""
     from matplotlib.figure import Figure
 
     directory = run_of(tmp_path, [0.5, 0.3, 0.2])

@@ -67,7 +67,7 @@ def in_the_way(place):
 
 @pytest.mark.parametrize("last", [False, True], ids=["in the middle", "the last one"])
 def test_a_failed_write_ends_training_at_the_next_event(last, shared_model, tmp_path):
-    """The user hears of it while something can still be done, at the latest when `fit` ends."""
+    """The user is warned while something can still be done, at the latest when `fit` ends."""
     place = tmp_path / "place"
     saving = saver(place / "{epoch}.keras")
     reached = []

@@ -1,4 +1,4 @@
-"""Saves behind training: each file is the state of its instant, whatever training did since."""
+"""Saves behind training: each file holds the state at its save, whatever training did since."""
 
 import copy
 import gc
@@ -217,7 +217,7 @@ def test_a_copy_made_before_training_is_as_good_as_the_original(copied, shared_m
 
 
 def test_a_model_that_is_no_longer_used_is_not_kept_alive(tmp_path):
-    """The callback may live on; gigabytes of weights may not, once somebody else is trained."""
+    """The callback may outlive a model, but must not keep gigabytes of its weights alive."""
     saving = saver(tmp_path / "{epoch}.weights.h5")
     first = training.tiny_model()
     training.train(first, saving)

@@ -1,4 +1,4 @@
-"""Views of variables: one that is not exact would put another instant's values into a file."""
+"""Views of variables must be exact, or a file would hold the values of another moment."""
 
 import keras
 import ml_dtypes

@@ -1,4 +1,4 @@
-"""What several processes agree on, and that one process needs nobody's consent."""
+"""What several processes agree on, and that one process alone decides for itself."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What is told of each file once it is durable, and what happens if the listener fails."""
+"""What is reported about each durable file, and what happens if the listener fails."""
 
 import os
 import threading

@@ -91,7 +91,7 @@ def test_a_save_that_was_interrupted_leaves_no_bar_for_the_next_fit(tmp_path, er
 def test_a_directory_that_is_deleted_in_training_is_an_error_and_not_made_again(
     tmp_path, shared_model
 ):
-    """Whoever removed it, or the mount that went away, must be heard of."""
+    """A directory that was removed, or a lost mount, must be reported."""
     place = tmp_path / "run"
     saving = ModelCheckpoint(place / "{epoch}.keras")
     remove = training.At(1, lambda: shutil.rmtree(place))

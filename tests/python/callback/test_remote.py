@@ -1,4 +1,4 @@
-"""Files at a URL: saved, told of, kept, deleted and resumed from like local ones."""
+"""Files at a URL are saved, reported, kept, deleted and resumed from like local ones."""
 
 import uuid
 

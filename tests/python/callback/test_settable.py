@@ -56,7 +56,7 @@ def test_the_best_can_be_set(tmp_path, shared_model):
 
 @pytest.mark.parametrize("order", [("best", "monitor", "mode"), ("mode", "monitor", "best")])
 def test_the_best_that_is_set_together_with_another_metric_counts(tmp_path, shared_model, order):
-    """Whichever is set first. Only for the next run: then another metric begins anew."""
+    """In either order, and only for the next run; after that, another metric starts afresh."""
     checkpoint = ModelCheckpoint(tmp_path / "m.keras", save_best_only=True)
     train(shared_model, Script(val_loss=[0.1]), checkpoint)
     (tmp_path / "m.keras").unlink()

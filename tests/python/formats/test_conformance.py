@@ -191,7 +191,7 @@ def test_keras_itself_loads_it(saved, tmp_path):
 
 
 def test_a_new_model_restores_all_of_it(saved):
-    """By structure, whatever its variables are called."""
+    """By structure, whatever the names of its variables."""
     model = new_model()
     if not saved.has_record:
         with pytest.raises(kc.CheckpointMismatchError, match="load_model"):

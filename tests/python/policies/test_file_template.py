@@ -1,4 +1,4 @@
-"""Names of files: what is wrong must be said before an epoch is lost, and every value fits in."""
+"""File names: errors must show before an epoch is lost, and every value must fit in."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Assets, several optimizers and LoRA: what a model keeps beside its variables."""
+"""Assets, several optimizers and LoRA: what a model stores besides its variables."""
 
 import keras
 import numpy as np
@@ -13,7 +13,7 @@ layers = keras.layers
 
 
 class RefusingAssets(kinds_of_model.OwnAssets):
-    """Refuses one text, if it is told to, and has taken it by then."""
+    """Can be told to refuse one text, after it has already stored it."""
 
     refuses = False
 

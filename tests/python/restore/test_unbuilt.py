@@ -1,4 +1,4 @@
-"""Models that a restore has to build: as the file says, and unbuilt again if it is refused."""
+"""Models that a restore builds as the file says, and leaves unbuilt if it fails."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""Copies of what lies on devices: started by the save, finished by the writing thread.
+"""Copies of arrays on devices: started by the save, finished by the writing thread.
 
 The processor stands for a device here, so that the same code runs without a GPU. JAX' newer
 versions have pinned memory on it as well.
@@ -133,7 +133,7 @@ def float8():
 
 
 def test_a_copy_is_aligned_in_memory_as_in_the_file(on_device, backend):
-    """Only then direct I/O writes it from where it lies."""
+    """So that direct I/O can write it without another copy."""
     if backend != "torch":
         pytest.skip("JAX and TensorFlow choose the memory of a transfer themselves")
     pending = DeviceSnapshots().start({"a": keras.ops.ones((600, 600))}, {"a": 7 * 4096 + 48})

@@ -1,4 +1,4 @@
-"""Copies for the background: memory of one save in another's file would be another's values."""
+"""Copies for the background: memory reused too early would mix the values of two saves."""
 
 import threading
 import time
@@ -101,7 +101,7 @@ def test_what_training_would_change_is_copied_before_it_continues(model, backend
 
 
 def test_a_copy_is_aligned_in_memory_as_in_the_file(model):
-    """Only then direct I/O writes it from where it lies."""
+    """So that direct I/O can write it without another copy."""
     content = capture(model)
     (name,) = (name for name, array in content.arrays.items() if array.nbytes >= LARGE)
     detached = StagingBuffers().stage(content, {name: 7 * BLOCK + 48})

@@ -1,4 +1,4 @@
-"""Random numbers beside Keras': those of TensorFlow, PyTorch and a host language go on too."""
+"""The random numbers of TensorFlow, PyTorch and a host language are restored too."""
 
 import json
 import random

@@ -96,7 +96,7 @@ training.train(model, saving, steps=64, epochs=1_000_000)
 
 @pytest.mark.parametrize("manner", ["foreground", "background"])
 def test_a_training_that_is_killed_leaves_its_newest_file_and_no_rubbish(manner, tmp_path):
-    """The last good model is there after a SIGKILL, and a resumed run clears up and goes on."""
+    """The last good model survives a SIGKILL, and a resumed run cleans up and continues."""
     path = tmp_path / "model.keras"
     command = [sys.executable, "-c", TRAINING, str(path), manner]
     with subprocess.Popen(command, cwd=os.path.dirname(__file__), stdout=subprocess.PIPE) as child:
@@ -233,7 +233,7 @@ def test_an_exception_of_a_layer_leaves_the_file_before(
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("mine"), KeyboardInterrupt()], ids=repr)
 def test_a_failed_save_sets_no_threshold_for_the_next(error, fragile, tmp_path):
-    """A model that is better than the best file is saved, whatever a lost save had reached."""
+    """A model better than the best file is saved, even if a lost save was better still."""
     path = tmp_path / "model.keras"
     saving = saver(path, monitor="score", mode="min", save_best_only=True)
     training.train(fragile, training.Script(score=[0.9]), saving)
@@ -318,7 +318,7 @@ def test_a_symbolic_link_stays_and_its_target_is_replaced(shared_model, tmp_path
 
 
 def test_a_killed_save_through_a_link_is_cleared_by_the_next_run(shared_model, tmp_path):
-    """The rubbish lies where the link leads; the next run over the link finds it."""
+    """The leftovers are at the link's target; the next run through the link finds them."""
     store = tmp_path / "store"
     store.mkdir()
     link = tmp_path / "best.keras"

@@ -62,7 +62,7 @@ assert told == ["flush " + temporary, "replace", "flush {tmp_path}"], told
 
 
 def test_parents_that_are_made_are_on_the_disk_as_well(monkeypatch, tmp_path):
-    """Else the file is whole after a power cut, in a directory that nobody can reach."""
+    """Otherwise a power cut could lose the directory that holds the file."""
     flushed, flush = [], os.fsync
     monkeypatch.setattr(
         os, "fsync", lambda fd: (flushed.append(os.readlink(f"/proc/self/fd/{fd}")), flush(fd))
@@ -183,7 +183,7 @@ def test_a_link_is_followed(present, tmp_path):
 
 
 def test_a_second_name_of_the_old_file_keeps_the_old_content(tmp_path):
-    """A hard link that somebody made as a backup stays a backup."""
+    """A hard link that a user made as a backup stays a backup."""
     path, backup = tmp_path / "a.keras", tmp_path / "backup.keras"
     path.write_bytes(b"old")
     os.link(path, backup)

@@ -46,7 +46,7 @@ def test_what_s3_refuses(options, url, reason, s3, shared_model):
 
 
 def test_what_sftp_refuses(sftp, shared_model, tmp_path):
-    """A wrong key; a place where no directory can be; a server that lets nobody write."""
+    """A wrong key; a path where no directory can be made; a read-only server."""
     url, stranger = f"sftp://127.0.0.1{tmp_path}/run", str(sftp.other_key)
     options = sftp.options(key_filename=stranger)
     assert_refused(shared_model, url, options, "Authentication failed")

@@ -1,4 +1,4 @@
-"""Files of ours beside Keras' own of the same model, compared member by member."""
+"""Compare our files with Keras' own files of the same model, member by member."""
 
 import json
 import zipfile

@@ -75,7 +75,7 @@ def result(directory: Path) -> dict[str, Any]:
 
 
 def main(directory: Path, kills: int, seed: int) -> dict[str, Any]:
-    """Kill so many times in all; compare each training that is done with one without a kill."""
+    """Kill a number of times in all; compare each finished training with one without a kill."""
     chance = random.Random(seed)
     with contextlib.suppress(ImportError):
         import tensorflow  # noqa: F401  # Keras would, in every child

@@ -1,4 +1,4 @@
-"""Trainings that depend on every kind of state, and what a resumed one has to equal."""
+"""Trainings that depend on every kind of state, and how to compare a resumed one."""
 
 from typing import Any
 

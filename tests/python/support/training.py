@@ -100,7 +100,7 @@ class At(keras.callbacks.Callback):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin anew."""
+        """Start again."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._now = epoch

@@ -60,7 +60,7 @@ def skip_where_it_cannot_run(errors):
 
 @pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
 def test_only_the_first_process_writes_and_deletes(background, tmp_path):
-    """Two that wrote would wear out the disk, and delete each other's files."""
+    """Two writers would write twice as much, and delete each other's files."""
     first, second = train_in_two(
         tmp_path / "{epoch}.keras", save_best_only=True, save_on_background=background
     )

@@ -76,7 +76,7 @@ def test_two_models_are_trained_in_two_threads(tmp_path):
 
 
 def test_what_a_follower_wrote_in_all_earlier_runs_counts_for_retention(tmp_path, shared_model):
-    """The follower counts on from another's file, and the files of all its runs stay its own."""
+    """The other callback continues from that file, and still owns the files of all its runs."""
     for epochs in (1, 2, 3):
         kept = checkpoint_at(tmp_path / "kept" / "{epoch}.keras", resume=True, keep_last=2)
         newest = checkpoint_at(tmp_path / "newest" / "m.keras", resume=True, save_freq=100)

@@ -1,4 +1,4 @@
-"""A signal ends a real `fit` with a checkpoint, and the run can go on from it."""
+"""A signal ends a real `fit` with a checkpoint, from which the run can resume."""
 
 import os
 import signal

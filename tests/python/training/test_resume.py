@@ -1,4 +1,4 @@
-"""Resume: a stopped training that goes on must end where one that never stopped ends."""
+"""Resume: a resumed training must end exactly like one that never stopped."""
 
 import os
 import threading
@@ -90,7 +90,7 @@ def test_no_batch_is_trained_twice(tmp_path):
         fitted(checkpoint_at(path, save_freq=1), At(0, training.stop, 2))
     seen = Seen()
     fitted(checkpoint_at(path, resume=True), seen, epochs=1)
-    assert seen.steps == [4, 5]  # nobody hears of the batches that are passed over
+    assert seen.steps == [4, 5]  # skipped batches reach no callback
 
 
 @pytest.mark.parametrize("background", [False, True])

@@ -1,4 +1,4 @@
-"""The callbacks beside ours go on as if never stopped, wherever they stand in the list."""
+"""Other callbacks continue as if never stopped, wherever they are in the list."""
 
 import io
 import json

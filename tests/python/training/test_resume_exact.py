@@ -29,7 +29,7 @@ class Stop(Exception):
 
 
 def crash_after(count):
-    """Return a callback that raises once so many batches were trained."""
+    """Return a callback that raises after a number of batches."""
     batches = itertools.count()
 
     def begin(batch, logs=None):
@@ -102,7 +102,7 @@ def assert_files_are_equal(run, whole):
 
 
 def continued_from(path):
-    """Return what a record holds to go on from, without where callbacks stand in the list."""
+    """Return what a resume uses of a record, without the places of callbacks in the list."""
     found = read_record(path)
     states = found["states"]
     states["callbacks"] = [s | {"place": None} for s in states["callbacks"]["states"]]

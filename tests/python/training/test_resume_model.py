@@ -1,4 +1,4 @@
-"""Resume: which models can go on, and what is left on them."""
+"""Resume: which models can resume, and what it leaves on them."""
 
 import json
 import zipfile
@@ -95,7 +95,7 @@ def test_a_newer_schema_is_refused_and_not_overwritten(tmp_path, shared_model):
 
 @pytest.mark.parametrize("freq", ["epoch", 3])
 def test_a_custom_loop_resumes_too(tmp_path, shared_model, freq):
-    """It is given the state; where to go on in its data is its own affair."""
+    """Its state is restored; skipping the data that are done is up to the loop."""
     path = tmp_path / "m.keras"
     train(shared_model, ModelCheckpoint(path, save_freq=freq), epochs=1, steps=4)
     (info,) = list_checkpoints(path)

@@ -1,4 +1,4 @@
-"""Resume: several callbacks of one `fit` go on from one checkpoint."""
+"""Resume: several callbacks of one `fit` continue from one checkpoint."""
 
 import pytest
 

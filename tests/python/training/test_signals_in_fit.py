@@ -1,4 +1,4 @@
-"""Signals in a real `fit`: which ones are heard, also in a validation, and what is left by them."""
+"""Signals in a real `fit`: which are handled, also during validation, and what they leave."""
 
 import os
 import signal

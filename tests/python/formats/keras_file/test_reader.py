@@ -104,7 +104,7 @@ def chunked(file):
 
 
 def never_written(file):
-    """A place in the file that nobody gave any bytes to."""
+    """An array whose offset was never allocated."""
     file.create_dataset("x", shape=(HUGE,), dtype="f4")
 
 
@@ -153,7 +153,7 @@ def test_sizes_in_a_zip_are_not_believed(member, size, tmp_path, little_memory):
 
 
 def test_a_record_that_is_compressed_to_nothing_is_not_unpacked(tmp_path, little_memory):
-    """A thousandth of its size in the file is no measure of what it takes."""
+    """Its compressed size in the file says nothing about the memory that it takes."""
     path = tmp_path / "odd.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open("metadata.json", "w", force_zip64=True) as member:

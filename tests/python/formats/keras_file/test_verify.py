@@ -1,4 +1,4 @@
-"""Verification: whatever happened to a file on the disk is found, and said."""
+"""Verification finds and reports any damage to a file."""
 
 import json
 import shutil
@@ -135,7 +135,7 @@ def test_two_arrays_that_changed_places(path):
     ids=["deleted", "renamed", "added", "overwritten"],
 )
 def test_a_file_that_another_program_changed(change, words, tmp_path):
-    """A well-meant edit is told from what was saved."""
+    """An edit in good faith is still a difference."""
     path = tmp_path / "model.weights.h5"
     small_files.write(path, ARRAYS)
     with h5py.File(path, "r+") as file:
@@ -153,7 +153,7 @@ def test_a_file_that_another_program_changed(change, words, tmp_path):
     ids=["attribute", "root attribute", "group"],
 )
 def test_a_file_changed_without_harm_is_usable_with_a_warning(change, tmp_path):
-    """A note that h5py added costs nobody the weights."""
+    """An attribute added by h5py does not make the weights unusable."""
     path = tmp_path / "model.weights.h5"
     small_files.write(path, ARRAYS)
     with h5py.File(path, "r+") as file:
@@ -271,7 +271,7 @@ def test_verification_looks_at_one_file_even_if_the_path_changes_under_it(
 
 @KINDS
 def test_the_newest_whole_file_is_found_behind_damaged_ones(kind, tmp_path):
-    """One bad block does not cost the run: training can go on from the file before."""
+    """One bad block does not cost the run: training can resume from an earlier file."""
     for epoch in (1, 2, 3):
         saved_at = f"2026-01-02T03:04:0{epoch}+00:00"
         fields = {"epoch": epoch, "saved_at": saved_at}

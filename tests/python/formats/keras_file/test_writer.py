@@ -208,7 +208,7 @@ def test_a_file_of_more_than_two_gigabytes_is_a_zip64(tmp_path):
 
 
 def test_a_file_that_is_not_as_long_as_it_must_be_is_not_published(tmp_path):
-    """The last check before the rename: somebody else wrote into our file, or a disk lied."""
+    """The last check before the rename catches a foreign write or a faulty disk."""
     path = tmp_path / "model.weights.h5"
     content = small_files.content_of(ARRAYS, model=False)
     with (

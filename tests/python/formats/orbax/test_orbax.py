@@ -52,7 +52,7 @@ def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
 
 
 def test_keras_itself_reads_it_as_it_reads_its_own_orbax_checkpoint(tmp_path):
-    """Functional models come back whole; Keras finds variables by their names."""
+    """Functional models load completely; Keras finds variables by name."""
     inputs = keras.Input((3,), name="x")
     hidden = keras.layers.Dense(4, name="hidden")(inputs)
     model = keras.Model(inputs, keras.layers.Dense(1, name="out")(hidden))
@@ -190,7 +190,7 @@ def test_a_directory_of_keras_own_is_listed_and_never_resumed_from(tmp_path):
 
 
 def test_arrays_are_those_of_a_weights_file(tmp_path):
-    """The same names, so that both forms of one instant compare equal."""
+    """With equal names, so that both forms of one state compare equal."""
     model = training.noisy_model()
     both = [kc.ModelCheckpoint(tmp_path / f"m{end}", "loss") for end in (".orbax", ".keras")]
     training.train(model, *both)

@@ -1,4 +1,4 @@
-"""Directories appear and disappear as a whole, whatever a power failure leaves of them."""
+"""Directories appear and disappear as a whole, even after a power failure."""
 
 import os
 

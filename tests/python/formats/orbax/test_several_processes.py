@@ -249,7 +249,7 @@ fit(spread_model(), saving, epochs=3)
 
 @pytest.mark.parametrize("instant", ["in its part", "before the name"])
 def test_killed_processes_leave_no_half_checkpoint(instant, tmp_path):
-    """One of two dies in a save, then the other; one process goes on from what is whole."""
+    """One of two dies in a save, then the other; one process resumes from what is whole."""
     started = processes.start(MODEL + KILLED, str(tmp_path), [instant], count=2, devices=2)
     victim = 1 if instant == "in its part" else 0
     try:
