@@ -148,7 +148,7 @@ def test_what_the_vignette_says_of_remote_places(tmp_path):
         assert f"{tmp_path}/trust/16.keras" in output
         output = run(tmp_path, sys.executable, "-c", python_lines)
         assert re.search(r"^16 \S+ s3://bucket/trust/16[.]keras$", output, re.MULTILINE)
-    assert len(os.listdir(tmp_path / "trust")) == 3
+    assert 3 <= len(os.listdir(tmp_path / "trust")) <= 4  # the three newest, and the best
 
 
 def test_the_first_use_of_the_readme_and_its_commands(tmp_path):
