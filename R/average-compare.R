@@ -8,8 +8,9 @@
 #' The new file takes whole numbers, flags and seeds from the newest source. Moving
 #' statistics, such as those of a batch normalization, are averaged too: they are the mean
 #' of what each model has seen, not what the averaged model would see. If they matter, let
-#' the averaged model see some data. The optimizer's state is left out, with a warning. The
-#' record of the new file names its sources.
+#' the averaged model see some data. The optimizer's state is left out, with a warning. A
+#' model that was compiled still is after [load_model()], with a new optimizer; Keras warns
+#' that it skips the variables of the old one. The record of the new file names its sources.
 #'
 #' @param paths A character vector of files, or a `checkpoint_list`, such as
 #'   `tail(list_checkpoints("run"), 3)`.

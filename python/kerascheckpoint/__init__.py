@@ -10,7 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .average import average_checkpoints
-from .catalog import best_checkpoint, latest_checkpoint, list_checkpoints
+from .catalog import (
+    best_checkpoint,
+    checkpoint_history,
+    latest_checkpoint,
+    list_checkpoints,
+)
 from .checkpoint_info import CheckpointInfo
 from .checkpoint_list import CheckpointList
 from .compare import ArrayDifference, compare_checkpoints
@@ -48,6 +53,7 @@ __all__ = [
     "ModelCheckpoint",
     "average_checkpoints",
     "best_checkpoint",
+    "checkpoint_history",
     "compare_checkpoints",
     "latest_checkpoint",
     "list_checkpoints",

@@ -33,8 +33,10 @@ def average_checkpoints(
     Floating-point weights are averaged in float64. So are moving statistics such as those of
     `BatchNormalization`; run the new model over training data if they must fit it exactly.
     Integers, flags, seeds, config and assets come from the newest file. Optimizer state is left
-    out, with a `CheckpointWarning`, unless there is only one file. Only one array is in memory at a
-    time.
+    out, with a `CheckpointWarning`, unless there is only one file. A `.keras` file keeps how the
+    model was compiled: `keras.saving.load_model()` returns a model that can be evaluated and
+    trained at once, with a new optimizer, and Keras warns that it skips the old one's variables.
+    Only one array is in memory at a time.
 
     Args:
         paths: Checkpoints of one model, all with the same suffix.

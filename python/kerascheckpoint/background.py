@@ -12,6 +12,7 @@ from typing import Any
 from .notify import warn
 
 _LIMIT = 2  # unfinished saves: one being written, one waiting
+_NOTABLE = 0.1  # seconds; a shorter wait is not worth a warning
 
 # The saves of this process whose outcome was not reported yet, in order.
 _unreported: "dict[Future[None], None]" = {}
@@ -41,7 +42,7 @@ class BackgroundWriter:
         running = [future for future, _ in self._jobs if not future.done()]
         if len(running) < _LIMIT:
             return
-        if not self._said_full:
+        if not self._said_full and wait(running[:1], _NOTABLE).not_done:
             self._said_full = True
             warn(
                 "saves come faster than they can be written: training waits for the disk. "

@@ -8,6 +8,7 @@ from .checkpoint_info import CheckpointInfo
 from .policies.monitor import Direction, direction_of_name, ranked
 from .printable import printable
 
+HEADINGS = {"saved_at": "saved at (UTC)"}
 _COLUMNS = ("epoch", "batch", "step", "best", "reason", "saved_at", "size", "path")
 
 
@@ -59,11 +60,12 @@ class CheckpointList(list[CheckpointInfo]):
 
     def _repr_html_(self) -> str:
         names = metric_names(self)[:20]
-        headings = [*_COLUMNS[:3], *names, *_COLUMNS[3:]]
+        columns = [*_COLUMNS[:3], *names, *_COLUMNS[3:]]
+        headings = [HEADINGS.get(name, name) for name in columns]
         rows = [
-            [_cell(getattr(info, name)) for name in _COLUMNS[:3]]
-            + [_cell(info.metrics.get(name)) for name in names]
-            + [_cell(getattr(info, name)) for name in _COLUMNS[3:]]
+            [cell(name, getattr(info, name)) for name in _COLUMNS[:3]]
+            + [cell("", info.metrics.get(name)) for name in names]
+            + [cell(name, getattr(info, name)) for name in _COLUMNS[3:]]
             for info in self
         ]
         return f"<table>{_row(headings, 'th')}{''.join(_row(row, 'td') for row in rows)}</table>"
@@ -112,5 +114,23 @@ def _row(cells: Iterable[str], tag: str) -> str:
     return f"<tr>{''.join(shown)}</tr>"
 
 
-def _cell(value: Any) -> str:
-    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+def cell(column: str, value: Any) -> str:
+    """Return the text of a table's cell."""
+    if value is None:
+        return ""
+    if column == "best":
+        return "*" if value else ""
+    if column == "size":
+        return readable_size(value)
+    if column == "saved_at":
+        return str(value.strftime("%Y-%m-%d %H:%M:%S"))
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def readable_size(size: float) -> str:
+    """Return a number of bytes with a fitting unit, as in `"12.3 MB"`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

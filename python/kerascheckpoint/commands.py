@@ -149,6 +149,9 @@ def average_(options: argparse.Namespace) -> int:
     if not infos:
         _say_nothing_found(options.paths[0])
         return NOTHING
+    wanted = options.last or options.best or 0
+    if len(infos) < wanted:
+        say(f"warning: there are only {len(infos)} checkpoints to average, not {wanted}")
     mean = average.average_checkpoints(infos, options.output, options.storage_options)
     print_path(mean.path)
     return DONE

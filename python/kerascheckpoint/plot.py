@@ -53,11 +53,9 @@ def plot(
 
 
 def _new_axes() -> Any:
-    from matplotlib import ticker
     from matplotlib.figure import Figure
 
     ax = Figure(figsize=(7, 4.5), layout="constrained").add_subplot()
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.3)
     return ax
@@ -138,7 +136,10 @@ def _columns(runs: Sequence[Run]) -> int:
 
 
 def _label_axes(ax: Any, name: str, left_out: int, count: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     note = f"\n{left_out} of {count} have no finite value" if left_out else ""
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(f"epochs completed{note}")
     ax.set_ylabel(_text(name, 30))
     ax.margins(x=0.05, y=0.1)

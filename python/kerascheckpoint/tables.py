@@ -8,13 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from .checkpoint_info import CheckpointInfo
-from .checkpoint_list import metric_names
+from .checkpoint_list import HEADINGS, cell, metric_names
 from .compare import ArrayDifference
 from .printable import printable
 
 BEFORE = ("epoch", "batch", "step")
 AFTER = ("best", "reason", "saved_at", "size", "path")
-_HEADINGS = {"saved_at": "saved at (UTC)"}
 _METRICS_LIMIT = 50  # metrics shown unless the user chooses the columns
 
 
@@ -37,8 +36,8 @@ def sorted_by(infos: Sequence[CheckpointInfo], column: str) -> list[CheckpointIn
 def checkpoints(infos: Sequence[CheckpointInfo], columns: Sequence[str] | None) -> None:
     """Print checkpoints, one on each line; `None` chooses the columns."""
     names = columns or [*BEFORE, *metric_names(infos)[:_METRICS_LIMIT], *AFTER]
-    rows = [[_cell(name, _value(info, name)) for name in names] for info in infos]
-    _print([_HEADINGS.get(name, name) for name in names], rows, left=("reason", "path"))
+    rows = [[cell(name, _value(info, name)) for name in names] for info in infos]
+    _print([HEADINGS.get(name, name) for name in names], rows, left=("reason", "path"))
 
 
 def differences(found: Iterable[ArrayDifference]) -> None:
@@ -71,24 +70,3 @@ def _value(info: CheckpointInfo, column: str) -> Any:
     if column in BEFORE or column in AFTER:
         return getattr(info, column)
     return info.metrics.get(column)
-
-
-def _cell(column: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if column == "best":
-        return "*" if value else ""
-    if column == "size":
-        return readable_size(value)
-    if column == "saved_at":
-        return str(value.strftime("%Y-%m-%d %H:%M:%S"))
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-def readable_size(size: float) -> str:
-    """Return a number of bytes with a fitting unit, as in `"12.3 MB"`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -109,6 +109,7 @@ def test_a_list_has_a_best_one_and_is_a_table(tmp_path):
     shown = listed._repr_html_()
     assert shown.count("<tr>") == 5
     assert "&lt;b&gt;\\x1b[31m" in shown
+    assert "saved at (UTC)" in shown and "+00:00" not in shown and " kB</td>" in shown
     assert list_checkpoints(tmp_path / "4.keras").best is not None
     assert type(listed)().best is None
     assert os.path.basename(listed[:1].best) == listed[0].path.rpartition("/")[2]

@@ -234,6 +234,8 @@ def test_averages_of_the_best_and_the_last(run, capsys):
         target = run.parent / f"mean{choice}.keras"
         assert inside(capsys, "average", choice, 2, run, "-o", target)[:2] == (0, f"{target}\n")
         assert inside(capsys, "verify", target)[0] == 0
+    status, _, error = inside(capsys, "average", "--last", 9, run, "-o", target)
+    assert (status, "only 3 checkpoints to average, not 9" in error) == (0, True)
     assert inside(capsys, "average", "--best", 0, run, "-o", "x.keras")[0] == 2
     training.checkpoint_file(run / "3.keras", metrics={"mae": 1.0})
     for more, lacking in ((["--monitor", "speed"], "--monitor"), (["--monitor", "mae"], "--mode")):

@@ -47,8 +47,8 @@ def test_each_finite_value_is_drawn_and_the_best_is_marked(tmp_path, mode, best)
     assert f"best: {best[0]}.keras" in ax.get_title(loc="left")
 
 
-def test_the_label_of_the_best_covers_no_point(tmp_path):
-    """It is beside the axes, whatever their size."""
+def test_the_label_of_the_best_covers_no_point_and_epochs_are_whole(tmp_path):
+    """The label is beside the axes, whatever their size."""
     from matplotlib.figure import Figure
 
     directory = run_of(tmp_path, [0.5, 0.3, 0.2])
@@ -57,6 +57,7 @@ def test_the_label_of_the_best_covers_no_point(tmp_path):
         ax.figure.canvas.draw()
         (label,) = (text for text in ax.texts if "best" in text.get_text())
         assert label.get_window_extent().x0 > ax.get_window_extent().x1
+        assert all(tick == round(tick) for tick in ax.get_xticks())
 
 
 def test_several_runs_are_lines_with_their_best_values_in_the_legend(tmp_path):
