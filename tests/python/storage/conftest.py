@@ -1,5 +1,8 @@
 """The places that the tests of storage use; servers are started once and ended with the tests."""
 
+import importlib.util
+import os
+import shutil
 import uuid
 from typing import Any, NamedTuple
 
@@ -9,6 +12,14 @@ from kerascheckpoint import location
 from kerascheckpoint.storage.base import Storage
 from kerascheckpoint.storage.places import storage_for
 from support import servers
+
+# The emulators of other stores, where they are installed: see CONTRIBUTING.md.
+EMULATED = []
+if importlib.util.find_spec("gcsfs") and importlib.util.find_spec("gcp_storage_emulator"):
+    os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # gRPC, which the emulator lacks
+    EMULATED.append("gs")
+if importlib.util.find_spec("adlfs") and shutil.which("azurite-blob"):
+    EMULATED.append("az")
 
 
 class Place(NamedTuple):
@@ -37,13 +48,27 @@ def sftp(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(params=["local", "file", "memory", "s3", "sftp"])
+@pytest.fixture(scope="session")
+def gs(tmp_path_factory):
+    """An emulator of Google's object store with the bucket `bucket`."""
+    with servers.running(servers.GcsServer(tmp_path_factory.mktemp("gs"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def az(tmp_path_factory):
+    """An emulator of Azure's object store with the container `bucket`."""
+    with servers.running(servers.AzureServer(tmp_path_factory.mktemp("az"))) as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "file", "memory", "s3", "sftp", *EMULATED])
 def place(request, tmp_path):
     """A directory in every kind of place, one after the other."""
     return _place(request, tmp_path)
 
 
-@pytest.fixture(params=["memory", "s3", "sftp"])
+@pytest.fixture(params=["memory", "s3", "sftp", *EMULATED])
 def remote(request, tmp_path):
     """A directory in every kind of place that is not a disk of this machine."""
     return _place(request, tmp_path)
@@ -58,5 +83,7 @@ def _place(request, tmp_path):
     if request.param == "memory":
         return Place(f"memory://{name}", None)
     server = request.getfixturevalue(request.param)
-    where = f"s3://bucket/{name}" if request.param == "s3" else f"sftp://127.0.0.1{tmp_path}/{name}"
+    where = f"{request.param}://bucket/{name}"
+    if request.param == "sftp":
+        where = f"sftp://127.0.0.1{tmp_path}/{name}"
     return Place(where, server.options())

@@ -1,7 +1,9 @@
 """Remote places that fail: servers that die, credentials that are wrong, wires that are slow."""
 
 import os
+import sys
 
+import fsspec
 import keras
 import pytest
 
@@ -21,7 +23,9 @@ def impatient(monkeypatch):
     monkeypatch.setattr(retry, "PATIENCE", 1.0)
 
 
-def test_a_missing_package_or_an_unknown_protocol_is_named_at_once():
+def test_a_missing_package_or_an_unknown_protocol_is_named_at_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)  # it may be installed
+    monkeypatch.delitem(fsspec.registry._registry, "gs", raising=False)
     with pytest.raises(ImportError, match=r"pip install gcsfs or pip install .*\[gs\]"):
         storage_for("gs://bucket/run")
     with pytest.raises(ValueError, match="fsspec cannot open URLs"):

@@ -169,6 +169,57 @@ class SftpServer(Server):
         self.start(is_ready)
 
 
+class GcsServer(Server):
+    """An emulator of Google's object store, from the package gcp-storage-emulator."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        (port,) = _free_ports(1)
+        program = os.path.join(os.path.dirname(sys.executable), "gcp-storage-emulator")
+        where = ["--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=bucket"]
+        super().__init__([program, "start", *where], port, directory / "gcs.log")
+
+    def options(self) -> dict[str, Any]:
+        """Return `storage_options` that reach it."""
+        return {"endpoint_url": f"http://127.0.0.1:{self.port}", "token": "anon", "project": "p"}
+
+    def begin(self) -> None:
+        """Start it."""
+        self.start(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close())
+
+
+class AzureServer(Server):
+    """Azurite, Microsoft's emulator of its object store, with its well-known account."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        (port,) = _free_ports(1)
+        command = ["azurite-blob", f"--blobPort={port}", "--location", str(directory), "--silent"]
+        more = ["--skipApiVersionCheck", "--disableTelemetry"]
+        super().__init__([*command, *more], port, directory / "azurite.log")
+
+    def options(self) -> dict[str, Any]:
+        """Return `storage_options` that reach it."""
+        account, key = "devstoreaccount1", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVE"
+        key += "rCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+        parts = {
+            "DefaultEndpointsProtocol": "http",
+            "AccountName": account,
+            "AccountKey": key,
+            "BlobEndpoint": f"http://127.0.0.1:{self.port}/{account}",
+        }
+        return {"connection_string": ";".join(f"{name}={part}" for name, part in parts.items())}
+
+    def begin(self) -> None:
+        """Start it; see that its container is there."""
+        import adlfs
+
+        def is_ready() -> None:
+            fs = adlfs.AzureBlobFileSystem(skip_instance_cache=True, **self.options())
+            if not fs.exists("bucket"):
+                fs.mkdir("bucket")
+
+        self.start(is_ready)
+
+
 class Proxy:
     """Passes connections on to a port, each piece of bytes after a delay, and counts them.
 
