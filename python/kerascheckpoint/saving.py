@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .backends.arrays import hold, hold_shards
 from .backends.messages import Conversation
 from .backends.processes import Processes
 from .background import BackgroundWriter
@@ -129,7 +130,7 @@ class Saver:
             content = self._snapshotter.take(
                 model,
                 weights_only=weights_only or not is_first,
-                in_shards=form.processes == "all",
+                hold=hold_shards if form.processes == "all" else hold,
             )
             if not isinstance(content, OnlyKeras):
                 return form, content

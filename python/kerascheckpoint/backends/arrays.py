@@ -18,6 +18,9 @@ from ..keras_seam.variable import VARIABLE
 from ..model_state import Index, ShardedArray
 from .base import Array, Backend
 
+Hold = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Takes hold of values by name: `hold`, `hold_shards` or `hold_in_place`."""
+
 _KNOWN = ("jax", "tensorflow", "torch")
 
 
@@ -62,6 +65,28 @@ def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
     return hold(values) if own is None else dict(own(_plain(values)))
 
 
+def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Take hold of values as `hold` does, but leave an array on several devices where it is.
+
+    Returns:
+        The held values; those for which `is_sharded` is true are the backend's own arrays.
+    """
+    own = getattr(backend(), "hold_in_place", None)
+    return hold(values) if own is None else dict(own(_plain(values)))
+
+
+def is_sharded(value: Any) -> bool:
+    """Tell whether a held value lies in parts on several devices."""
+    own = getattr(backend(), "is_sharded", None)
+    return own is not None and bool(own(value))
+
+
+def layout_of(held: Any) -> Any:
+    """Return shape, dtype and places of a held value for which `is_sharded` is true."""
+    own: Any = backend()
+    return own.layout_of(held)
+
+
 def is_spread(value: Any) -> bool:
     """Tell whether other processes hold parts of a value that this process does not."""
     own = getattr(backend(), "is_spread", None)
@@ -75,15 +100,15 @@ def gather(value: Any) -> Array:
     return whole
 
 
-def from_parts(like: Any, read: Callable[[Index], Array]) -> Any:
-    """Return a new array spread over processes like another one; each process reads its own parts.
+def from_parts(layout: Any, read: Callable[[Index], Array]) -> Any:
+    """Return a new array on several devices; each process reads its own parts.
 
     Args:
-        like: A value for which `is_spread` is true.
-        read: Returns the part of the new array at an index.
+        layout: What `layout_of` returned.
+        read: Returns a part of the new array.
     """
     own: Any = backend()
-    return own.from_parts(_plain({"": like})[""], read)
+    return own.from_parts(layout, read)
 
 
 def to_host(held: Any) -> Array:

@@ -24,9 +24,31 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `hold` does, but sharded arrays as the shards that this process writes."""
     return {
-        name: _held_shards(value) if _is_sharded(value) else _held(_one_copy(value))
+        name: _held_shards(value) if is_sharded(value) else _held(_one_copy(value))
         for name, value in values.items()
     }
+
+
+def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `hold` does, but sharded arrays as they are."""
+    return {
+        name: value if is_sharded(value) else _held(_one_copy(value))
+        for name, value in values.items()
+    }
+
+
+def is_sharded(value: Any) -> bool:
+    """Tell whether an array lies in parts on several devices, of this process or of others."""
+    return (
+        isinstance(value, jax.Array)
+        and len(value.sharding.device_set) > 1
+        and not value.is_fully_replicated
+    )
+
+
+def layout_of(value: Any) -> Any:
+    """Return shape, dtype and sharding of an array, without its values."""
+    return jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)
 
 
 def is_spread(value: Any) -> bool:
@@ -43,19 +65,19 @@ def gather(value: Any) -> Array:
     return np.asarray(multihost_utils.process_allgather(value, tiled=True))
 
 
-def from_parts(like: Any, read: "Callable[[Index], Array]") -> Any:
-    """Return a new array spread like another one; each process reads its own parts.
+def from_parts(layout: Any, read: "Callable[[Index], Array]") -> Any:
+    """Return an array of a layout; each process reads its own parts.
 
     Args:
-        like: An array of the same shape, dtype and sharding.
-        read: Returns the part of the new array at an index.
+        layout: What `layout_of` returned.
+        read: Returns a part of the new array.
     """
-    places = like.sharding.addressable_devices_indices_map(like.shape)
+    shape, sharding = layout.shape, layout.sharding
     parts = []
-    for device, index in places.items():  # one at a time: at most one part is in memory twice
-        part = jax.device_put(read(_bounded(index, like.shape)), device)
-        parts.append(part.block_until_ready())
-    return jax.make_array_from_single_device_arrays(like.shape, like.sharding, parts)
+    for device, index in sharding.addressable_devices_indices_map(shape).items():
+        part = jax.device_put(read(_bounded(index, shape)), device)
+        parts.append(part.block_until_ready())  # so that one part at most is in memory twice
+    return jax.make_array_from_single_device_arrays(shape, sharding, parts)
 
 
 def to_host(held: Any) -> Array:
@@ -88,14 +110,6 @@ def _held(value: Any) -> Any:
     if hasattr(value, "__array__"):
         return np.asarray(value)  # convert_to_numpy() would copy
     return np.asarray(keras.ops.convert_to_numpy(value))
-
-
-def _is_sharded(value: Any) -> bool:
-    return (
-        isinstance(value, jax.Array)
-        and len(value.sharding.device_set) > 1
-        and not value.is_fully_replicated
-    )
 
 
 def _one_copy(value: Any) -> Any:

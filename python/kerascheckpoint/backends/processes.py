@@ -9,9 +9,10 @@ import dataclasses
 import functools
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,7 @@ _Value = TypeVar("_Value")
 _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _BLOCK = 256  # bytes; JAX compiles once for each size of message
+_PIECE = 4 << 20  # bytes of a file that are sent at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,55 @@ class Processes:
         rows = self._gather(padded)
         found = [json.loads(row[:n].tobytes()) for row, n in zip(rows, lengths, strict=True)]
         return [each for _, each in sorted(found, key=lambda pair: int(pair[0]))]
+
+    def send(self, open_source: Callable[[], BinaryIO], target: BinaryIO | None) -> None:
+        """Copy a file of the first process into files of other ones: a collective call.
+
+        Args:
+            open_source: Opens the file; called in the first process.
+            target: Where to, in each process that needs it.
+
+        Raises:
+            OSError: In all processes, if one cannot read or write.
+        """
+        problems: list[str] = []
+
+        def attempt(action: Callable[[], Any], condition: bool = True) -> Any:
+            """Remember an error instead of ending the exchange in one process alone."""
+            try:
+                return action() if condition and not problems else None
+            except Exception as error:
+                problems.append(str(error) or type(error).__name__)
+
+        source = attempt(open_source, self.is_first)
+        size = self.agree(attempt(lambda: source.seek(0, os.SEEK_END), self.is_first) or 0)
+        for start in range(0, size, _PIECE):
+            piece: _Bytes = np.zeros(min(size - start, _PIECE), np.uint8)
+            attempt(functools.partial(_read_into, piece, source, start), self.is_first)
+            piece = self._from_first(piece)
+            if target is not None:
+                attempt(functools.partial(target.write, piece.data))
+        if target is not None:
+            attempt(target.flush)
+        if source is not None:
+            source.close()
+        for index, found in enumerate(self.gather(problems)):
+            if found:
+                raise OSError(f"process {index} of this training: {found[0]}")
+
+    def _from_first(self, piece: _Bytes) -> _Bytes:
+        """Return the first process's piece, in every process; all are of one length."""
+        if self._gather is None:
+            return piece
+        rows = self._gather(
+            np.concatenate([np.array([self.index], np.int32).view(np.uint8), piece])
+        )
+        return next(row[4:] for row in rows if not row[:4].any())
+
+
+def _read_into(piece: _Bytes, source: BinaryIO, start: int) -> None:
+    source.seek(start)
+    piece[:] = np.frombuffer(source.read(len(piece)), np.uint8)
 
 
 def processes_of(model: Any) -> Processes:

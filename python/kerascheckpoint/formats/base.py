@@ -136,17 +136,16 @@ class OpenCheckpoint(abc.ABC):
             done += piece.size
         return memory.view(array.dtype).reshape(array.shape)
 
-    def read_part(self, array: ArraySpec, index: Index) -> "np.ndarray[Any, Any]":
-        """Return a part of an array; read no more than needed if the form allows it.
+    def part_reader(self, array: ArraySpec) -> Callable[[Index], "np.ndarray[Any, Any]"]:
+        """Return a function that reads parts of an array, given their slices.
 
-        Args:
-            array: As for `read`.
-            index: The slices to read.
+        It reads no more than it needs if the form allows that, else the whole array once.
 
         Raises:
-            CheckpointCorruptError: If its bytes are missing.
+            CheckpointCorruptError: Here or from the function, if bytes are missing or damaged.
         """
-        return self.read(array)[index]
+        found = self.read(array)
+        return lambda index: found[index]
 
     def pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
         """Yield an array's bytes (uint8) in order, in pieces of whole elements and a few MB.

@@ -104,6 +104,12 @@ def stores_in_keras_way(target: Any) -> bool:
     return str(getattr(store, "__module__", "")).startswith("keras.")
 
 
+def loads_in_keras_way(target: Any) -> bool:
+    """Tell whether Keras' own code loads an object's variables: by key, one after the other."""
+    load = getattr(target, "load_own_variables", None)
+    return str(getattr(load, "__module__", "")).startswith("keras.")
+
+
 def _visits() -> Any:
     """Return the set in which Keras records visited objects, with a store for its walk attached."""
 

@@ -91,7 +91,10 @@ def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
         others = [*_assets(model, checkpoint, stack), *_states(model, checkpoint)]
         stored = StoredState.from_file(arrays, checkpoint, model)
         try:
-            load_all_or_nothing([ModelVariables(model, stored), *others])
+            variables = ModelVariables(model, stored)
+            load_all_or_nothing(
+                [variables, *others] if variables.keeps_all else [*others, variables]
+            )
         except KerasMustHandleError:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
             load_all_or_nothing([KerasLoader(model, stored, directory), *others])

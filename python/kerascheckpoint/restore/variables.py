@@ -2,11 +2,19 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..backends.arrays import ensure_copy, from_parts, is_spread, numpy_views
+from ..backends.arrays import (
+    ensure_copy,
+    from_parts,
+    hold_in_place,
+    is_sharded,
+    layout_of,
+    numpy_views,
+)
 from ..formats.forms import open_checkpoint
+from ..keras_seam import objects
 from ..keras_seam.store import StoreEntry
 from ..model_state import ArraySpec
 from ..snapshot.capture import Snapshotter
@@ -14,64 +22,103 @@ from .comparison import StoredState
 
 
 class ModelVariables:
-    """All variables of a model, loaded through each object's own `load_own_variables`."""
+    """All variables, each object's through its own `load_own_variables`.
+
+    Arrays that are spread over devices are read part by part and replaced one after the other, so
+    no more than one of them is in memory twice. The old values of such an object are not kept.
+    Objects with loading code of their own, which may refuse, come first and are kept.
+    """
 
     def __init__(self, model: Any, stored: StoredState) -> None:
         self._model, self._stored = model, stored
         self._snapshotter = Snapshotter()
-        before = self._snapshotter.capture(model, weights_only=True)
-        self._spread = {name: value for name, value in before.arrays.items() if is_spread(value)}
-        rest = {name: v for name, v in before.arrays.items() if name not in self._spread}
-        self._before = numpy_views(rest) | self._spread
-        self._places = self._snapshotter.places(model)
-        self._fitting = stored.fitting(before.specs)
+        captured = self._snapshotter.capture(model, weights_only=True, hold=hold_in_place)
+        arrays = captured.arrays
+        self._fitting = stored.fitting(captured.specs)
+        self._layouts = {name: layout_of(v) for name, v in arrays.items() if is_sharded(v)}
+        self._places = sorted(
+            self._snapshotter.places(model), key=lambda place: objects.loads_in_keras_way(place[0])
+        )
+        self._before: dict[str, Any] = {}
+        self._not_kept: set[str] = set()
+        self._lost: list[str] = []
+        for target, variables, own in _by_object(self._places, arrays):
+            named = {f"{variables}/{key}": value for key, value in own.items()}
+            if objects.loads_in_keras_way(target) and not named.keys().isdisjoint(self._layouts):
+                self._not_kept.add(variables)
+            else:
+                self._before |= named
+        self._before |= numpy_views(
+            {name: value for name, value in self._before.items() if not is_sharded(value)}
+        )
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether all old values can be put back until the end."""
+        return not self._not_kept
 
     def load(self) -> None:
         """Load the variables from the file."""
         self._before = {
-            name: array if name in self._spread else ensure_copy(array)
-            for name, array in self._before.items()
+            name: value if is_sharded(value) else ensure_copy(value)
+            for name, value in self._before.items()
         }
         stored, places, arrays = self._stored, self._places, self._fitting
         if stored.optimizer_is_unstepped:
             stored.load_new_optimizer()
             places = [place for place in places if place[0] is not stored.optimizer]
             arrays = {name: a for name, a in arrays.items() if not name.startswith(stored.place)}
-        for target, _, own in _by_object(places, arrays):
-            target.load_own_variables(
-                StoreEntry({key: self._read(array) for key, array in own.items()})
-            )
+        for target, variables, own in _by_object(places, arrays):
+            if variables in self._not_kept:
+                self._lost.append(variables)
+            if objects.loads_in_keras_way(target):
+                target.load_own_variables(_ReadWhenAsked(own, self._read))
+            else:
+                target.load_own_variables(
+                    StoreEntry({key: self._read(array) for key, array in own.items()})
+                )
 
     def _read(self, array: ArraySpec) -> Any:
-        """Read an array from the file; of a spread one, only this process's parts."""
-        like = self._spread.get(array.name)
-        if like is None:
+        """Return an array of the file; of one that is spread over devices, the own parts alone."""
+        layout = self._layouts.get(array.name)
+        if layout is None:
             return self._stored.read(array)
-        checkpoint = self._stored.checkpoint
-        return from_parts(
-            like, lambda index: checkpoint.read_part(array, index).astype(like.dtype, copy=False)
-        )
+        read = self._stored.checkpoint.part_reader(array)
+        return from_parts(layout, lambda index: read(index).astype(layout.dtype, copy=False))
 
     def roll_back(self) -> list[str]:
         """Restore the earlier variables of each object separately; any may fail again."""
         refusing = {}
-        for target, variables, own in _by_object(self._places, self._before):
+        kept = [place for place in self._places if place[1] not in self._not_kept]
+        for target, variables, own in _by_object(kept, self._before):
             try:
                 target.load_own_variables(StoreEntry(own))
             except Exception:
                 refusing[variables] = own
+        lost = [repr(variables) for variables in self._lost]
         if not refusing:
-            return []
-        now = self._snapshotter.capture(self._model, weights_only=True).arrays
-        return [
+            return lost
+        now = self._snapshotter.capture(self._model, weights_only=True, hold=hold_in_place).arrays
+        return lost + [
             repr(variables)
             for variables, own in refusing.items()
             if any(not _is_same(now[f"{variables}/{key}"], own[key]) for key in own)
         ]
 
 
+class _ReadWhenAsked(StoreEntry):
+    """A store that reads an array when it is asked for, and keeps none."""
+
+    def __init__(self, arrays: Mapping[str, ArraySpec], read: Callable[[ArraySpec], Any]) -> None:
+        super().__init__(arrays)
+        self._read = read
+
+    def __getitem__(self, key: str) -> Any:
+        return self._read(super().__getitem__(key))
+
+
 def _is_same(now: Any, before: Any) -> bool:
-    if is_spread(before):
+    if is_sharded(before):
         return now is before
     both = numpy_views({"now": now, "before": before})
     return both["now"].tobytes() == both["before"].tobytes()

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from ..backends.arrays import copy_now, hold, hold_shards, shape_and_dtype
+from ..backends.arrays import Hold, copy_now, hold, shape_and_dtype
 from ..keras_seam import objects, state_tree
 from ..keras_seam.objects import Saveable
 from ..keras_seam.serialization import dumps, not_importing_tensorflow, serialize
@@ -38,7 +38,7 @@ class Snapshotter:
         self._plan: _Plan | None = None
 
     def take(
-        self, model: Any, *, weights_only: bool, in_shards: bool = False
+        self, model: Any, *, weights_only: bool, hold: Hold = hold
     ) -> ModelSnapshot | OnlyKeras:
         """Return a snapshot as `capture` does, or `OnlyKeras` if only Keras can save this model.
 
@@ -46,13 +46,13 @@ class Snapshotter:
             Exception: Whatever a layer's own `get_config`, `save_own_variables` ... raises.
         """
         try:
-            return self.capture(model, weights_only=weights_only, in_shards=in_shards)
+            return self.capture(model, weights_only=weights_only, hold=hold)
         except KerasMustHandleError as error:
             return OnlyKeras(str(error))
 
     @not_importing_tensorflow()
-    def capture(self, model: Any, *, weights_only: bool, in_shards: bool = False) -> ModelSnapshot:
-        """Return everything that a file of `model` holds, copying as little as possible.
+    def capture(self, model: Any, *, weights_only: bool, hold: Hold = hold) -> ModelSnapshot:
+        """Return everything that a file of `model` holds, without a copy wherever possible.
 
         Values in host memory become NumPy views. Arrays on devices stay there until
         `snapshot.staging` brings them to the host. Both are valid only until training continues,
@@ -60,8 +60,8 @@ class Snapshotter:
 
         Args:
             model: The model.
-            weights_only: Whether to leave out config and assets.
-            in_shards: Whether to hold an array that lies on several devices as its shards.
+            weights_only: Whether config and assets are left out.
+            hold: Takes hold of the arrays: `backends.arrays.hold`, or another of its kind.
 
         Raises:
             KerasMustHandleError: If only Keras itself can save this model.
@@ -73,7 +73,7 @@ class Snapshotter:
         groups, stored = _stored_variables(plan.saveables)
         if plan.tree is None:
             plan.tree = state_tree.keys_in_state_tree(model, stored)
-        arrays = hold_shards(stored) if in_shards else hold(stored)
+        arrays = hold(stored)
         specs = plan.specs = _specs(arrays, plan.specs)
         snapshot = ModelSnapshot(groups, arrays, specs, tree=plan.tree)
         if weights_only:

@@ -13,6 +13,7 @@ from ..keras_seam.fit_control import (
 from ..notify import Once, warn
 from .messages import Messages
 from .resume_point import ResumePoint
+from .resume_together import open_together
 from .role import all_or_none, first_decides
 from .run import Run
 
@@ -69,7 +70,7 @@ def _find_together(run: Run, group: Processes) -> ResumePoint | None:
     chosen = first_decides(group, choose)
     if chosen is None or not group.can_agree:
         return found[0]
-    return all_or_none(group, lambda: found[0] or ResumePoint.at(*chosen, storage))
+    return open_together(found[0], *chosen, storage, group)
 
 
 def enter_first_epoch(run: Run, model: Any, once: Once) -> None:

@@ -94,8 +94,7 @@ class ResumePoint:
             )
         checkpoint.trust()
         info = checkpoint.info
-        found = {info.path: FoundFile.of(info, fields)}
-        return cls(checkpoint, info, fields, EarlierRun(info, fields, [info], storage, found))
+        return cls(checkpoint, info, fields, EarlierRun(info, fields, [], storage, {}))
 
     def state_of(self, one: Stateful) -> dict[str, Any] | None:
         """Return the checked state that the file holds for `one`, if it holds one.

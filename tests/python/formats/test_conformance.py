@@ -142,7 +142,7 @@ def test_arrays_are_the_models_and_are_read_whole_in_pieces_and_in_parts(saved):
             assert b"".join(piece.tobytes() for piece in pieces) == read[name].tobytes()
             middle = tuple(slice(length // 2, length) for length in array.shape)
             np.testing.assert_array_equal(
-                checkpoint.read_part(array, middle), read[name][middle], strict=True
+                checkpoint.part_reader(array)(middle), read[name][middle], strict=True
             )
     for index, variable in enumerate(saved.model.optimizer.variables):
         stored = read[f"optimizer/vars/{index}"]

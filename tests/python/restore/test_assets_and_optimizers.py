@@ -61,7 +61,7 @@ class Pair(keras.Model):
     def step(self):
         for optimizer, net in [(self.a_opt, self.second), (self.b_opt, self.first)]:
             variables = net.trainable_variables
-            optimizer.apply([keras.ops.ones_like(variable) for variable in variables], variables)
+            optimizer.apply([keras.ops.ones(v.shape, v.dtype) for v in variables], variables)
 
 
 def slots_of(model):

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -82,11 +82,15 @@ class OrbaxDirectory(OpenCheckpoint):
     def _arrays(self) -> dict[str, ArraySpec]:
         return {name: ArraySpec(name, a.shape, a.dtype) for name, a in self._stored.items()}
 
-    def read_part(self, array: ArraySpec, index: Index) -> "np.ndarray[Any, Any]":
-        """Return a part of an array; read only the chunks that it touches."""
-        with reporting(self.path):
-            found = self._stored[array.name].read(index)
-        return found.view(array.dtype) if found.dtype != array.dtype else found
+    def part_reader(self, array: ArraySpec) -> Callable[[Index], "np.ndarray[Any, Any]"]:
+        """Return a function that reads only the chunks that a part of an array touches."""
+
+        def read(index: Index) -> "np.ndarray[Any, Any]":
+            with reporting(self.path):
+                found = self._stored[array.name].read(index)
+            return found.view(array.dtype) if found.dtype != array.dtype else found
+
+        return read
 
     def _pieces(self, array: ArraySpec) -> "Iterator[np.ndarray[Any, Any]]":
         stored = self._stored[array.name]
@@ -96,10 +100,7 @@ class OrbaxDirectory(OpenCheckpoint):
 
     def read(self, array: ArraySpec) -> "np.ndarray[Any, Any]":
         """Return a whole array; see `base.OpenCheckpoint`."""
-        with reporting(self.path):
-            stored = self._stored[array.name]
-            stored.verify()
-        return self.read_part(array, whole(array.shape))
+        return self.part_reader(array)(whole(array.shape))
 
     def _verify(self) -> Verification:
         if self.record is None:

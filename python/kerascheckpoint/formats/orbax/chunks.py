@@ -64,6 +64,14 @@ def number_of(place: Index, shape: Sequence[int], chunk: Sequence[int]) -> int:
     return number
 
 
+def is_chunk(place: Index, shape: Sequence[int], chunk: Sequence[int]) -> bool:
+    """Tell whether a place from `chunks_within` is a whole chunk."""
+    return all(
+        start % step == 0 and stop == min(start + step, length)
+        for (start, stop), length, step in zip(_bounds(place), shape, chunk, strict=True)
+    )
+
+
 def count_of(shape: Sequence[int], chunk: Sequence[int]) -> int:
     """Return the number of chunks of an array; 0 if it is empty."""
     return math.prod(-(-length // step) for length, step in zip(shape, chunk, strict=True))

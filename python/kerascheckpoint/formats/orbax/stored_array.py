@@ -13,7 +13,7 @@ from ...errors import CheckpointCorruptError
 from ...model_state import Index
 from .. import record
 from . import layout
-from .chunks import chunks_within, number_of, whole
+from .chunks import chunks_within, is_chunk, number_of, whole
 
 _AHEAD = 32 << 20  # bytes of chunks read at the same time
 _PIECE = 8 << 20  # bytes of rows read at once
@@ -55,8 +55,10 @@ class StoredArray:
     def read(self, index: Index) -> "np.ndarray[Any, Any]":
         """Return a part of it; beside that part only a few chunks are in memory.
 
+        Whole chunks are compared with their checksums.
+
         Raises:
-            CheckpointCorruptError: If it cannot be read.
+            CheckpointCorruptError: If it cannot be read, or is damaged.
         """
         self._store()
         shape = [part.stop - part.start for part in index]
@@ -66,6 +68,8 @@ class StoredArray:
                 slice(part.start - whole_part.start, part.stop - whole_part.start)
                 for part, whole_part in zip(place, index, strict=True)
             )
+            if is_chunk(place, self.shape, self.chunk):
+                self._compare(place, values)
             found[own] = values
         return found
 
@@ -105,9 +109,12 @@ class StoredArray:
             CheckpointCorruptError: If one differs or cannot be read.
         """
         for place, found in self._chunks(whole(self.shape)):
-            number = number_of(place, self.shape, self.chunk)
-            if number >= len(self.sums) or layout.array_checksum(found) != self.sums[number]:
-                raise CheckpointCorruptError(f"array {self.name!r} is damaged (checksum differs)")
+            self._compare(place, found)
+
+    def _compare(self, place: Index, found: "np.ndarray[Any, Any]") -> None:
+        number = number_of(place, self.shape, self.chunk)
+        if number >= len(self.sums) or layout.array_checksum(found) != self.sums[number]:
+            raise CheckpointCorruptError(f"array {self.name!r} is damaged (checksum differs)")
 
     def _store(self) -> Any:
         if self._opened is None:

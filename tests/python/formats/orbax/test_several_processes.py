@@ -37,7 +37,31 @@ MOVE = f"""
 {SAVE}
 keras.Sequential([keras.Input((2,)), keras.layers.Dense(2), keras.layers.Dense(2)])  # other names
 model = spread_model(seed=5)
+
+# An error in the middle says what is lost; arrays are replaced one by one, so none is there twice.
+import weakref
+from kerascheckpoint.formats.orbax.checkpoint import OrbaxDirectory
+spread = [v for v in model.variables if not v.value.is_fully_replicated]
+old, alive, reader = [weakref.ref(v.value) for v in spread], [], OrbaxDirectory.part_reader
+def failing(self, array):
+    if array.name == "optimizer/vars/5":
+        raise OSError("the disk is gone")
+    return reader(self, array)
+def counting(self, array):
+    alive.append(sum(each() is not None for each in old))
+    return reader(self, array)
+if spread:
+    OrbaxDirectory.part_reader = failing
+    try:
+        kc.restore_checkpoint(model, arguments[0])
+    except kc.CheckpointMismatchError as error:
+        lost = "except for 'layers/dense/vars', 'layers/dense_1/vars', 'optimizer/vars': the disk"
+        assert lost in str(error), error
+    old[:] = [weakref.ref(v.value) for v in spread]
+OrbaxDirectory.part_reader = counting
 kc.restore_checkpoint(model, arguments[0])
+assert not spread or (alive[0], len(old), alive[-1]) == (4, 4, 0), alive
+
 save_now(model, arguments[1])
 print(json.dumps(sums_of(model)))
 """
