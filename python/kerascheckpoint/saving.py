@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends.arrays import hold, hold_shards
+from .backends.arrays import Hold, hold, hold_parts, hold_shards
 from .backends.messages import Conversation
 from .backends.processes import Processes
 from .background import BackgroundWriter
@@ -130,12 +130,17 @@ class Saver:
             content = self._snapshotter.take(
                 model,
                 weights_only=weights_only or not is_first,
-                hold=hold_shards if form.processes == "all" else hold,
+                hold=self._hold(form),
             )
             if not isinstance(content, OnlyKeras):
                 return form, content
         by_keras = form.written_by_keras
         return by_keras, KerasSave(lambda path: _save_by_keras(model, path, by_keras))
+
+    def _hold(self, form: Form) -> Hold:
+        if form.processes == "first":
+            return hold
+        return hold_parts if self._on_background else hold_shards
 
     def prepare(self, model: Any, form: Form | None = None) -> None:
         """Get memory for saves of `model` ready, beside the training that is about to begin.

@@ -19,7 +19,7 @@ from ..model_state import Index, ShardedArray
 from .base import Array, Backend
 
 Hold = Callable[[Mapping[str, Any]], dict[str, Any]]
-"""Takes hold of values by name: `hold`, `hold_shards` or `hold_in_place`."""
+"""Takes hold of values by name: `hold` or one of those that treat sharded arrays differently."""
 
 _KNOWN = ("jax", "tensorflow", "torch")
 
@@ -63,6 +63,26 @@ def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = getattr(backend(), "hold_shards", None)
     return hold(values) if own is None else dict(own(_plain(values)))
+
+
+def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Take hold of values as `hold_shards` does, but leave sharded arrays in host memory as is.
+
+    Returns:
+        The held values; `start_copies` copies those that are still the backend's own arrays there.
+    """
+    own = getattr(backend(), "hold_parts", None)
+    return hold(values) if own is None else dict(own(_plain(values)))
+
+
+def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Start to copy the sharded arrays that lie in host memory, and return at once.
+
+    Returns:
+        The copies, the backend's own arrays; training may go on. `hold_shards` waits for them.
+    """
+    own = getattr(backend(), "start_copies", None)
+    return {} if own is None else dict(own(held))
 
 
 def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:

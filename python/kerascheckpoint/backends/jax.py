@@ -23,10 +23,29 @@ def hold(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `hold` does, but sharded arrays as the shards that this process writes."""
+    jax.block_until_ready(list(values.values()))  # which lets other threads run, unlike NumPy
     return {
         name: _held_shards(value) if is_sharded(value) else _held(_one_copy(value))
         for name, value in values.items()
     }
+
+
+def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `hold_shards` does, but sharded arrays in host memory as they are."""
+    in_memory = {name: v for name, v in values.items() if is_sharded(v) and not is_on_device(v)}
+    rest = {name: value for name, value in values.items() if name not in in_memory}
+    return dict.fromkeys(values) | hold_shards(rest) | in_memory
+
+
+def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
+    """Start to copy sharded arrays in host memory.
+
+    JAX' own threads copy. A training step that needs the memory of an array waits for its copy.
+    """
+    own = {name: v for name, v in held.items() if is_sharded(v) and not is_on_device(v)}
+    arrays = list(own.values())
+    copies = jax.device_put(arrays, [array.sharding for array in arrays], may_alias=False)
+    return dict(zip(own, copies, strict=True))
 
 
 def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ thread touches the memory of the first copy when training begins.
 - TensorFlow: views keep their values, but the next step needs fresh memory for every array that a
   view still holds. So the views are copied and released while that step computes.
 - Arrays on devices are copied there; the writing thread brings the copies to the host.
+- Arrays on several parts of the processor are copied by the backend while the event returns.
 """
 
 import contextlib
@@ -17,7 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import backend, ensure_copy, hold, hold_shards, is_on_device, to_host
+from ..backends.arrays import (
+    backend,
+    ensure_copy,
+    hold,
+    hold_parts,
+    hold_shards,
+    is_on_device,
+    is_sharded,
+    start_copies,
+    to_host,
+)
 from ..backends.base import Array
 from ..model_state import ModelSnapshot
 from ..storage.direct_io import LARGE, aligned_memory
@@ -41,12 +52,14 @@ class StagedSnapshot:
     _host: Mapping[str, Array]
     _copying: "list[Future[None]]"
     _pending: PendingArrays | None = None
+    _sharded: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def content(self) -> ModelSnapshot:
         """Return the snapshot with all arrays on the host. Call it on the writing thread."""
         for copied in self._copying:
             copied.result()
-        arrays = {**self._host, **({} if self._pending is None else self._pending.wait())}
+        arrived = {} if self._pending is None else self._pending.wait()
+        arrays = {**self._host, **arrived, **hold_shards(self._sharded)}
         return dataclasses.replace(self._snapshot, arrays=join(self._snapshot.arrays, arrays))
 
     def release_device(self) -> None:
@@ -72,7 +85,9 @@ class StagingBuffers:
             variables: Roughly what a file will hold.
             in_shards: Whether to copy only the shards that this process writes.
         """
-        variables = split(hold_shards(variables)) if in_shards else variables
+        if in_shards:
+            parts = split(hold_parts(variables))
+            variables = {name: each for name, each in parts.items() if not is_sharded(each)}
         on_device = {name: each for name, each in variables.items() if is_on_device(each)}
         in_memory = [size_of(each) for name, each in variables.items() if name not in on_device]
         if backend().KEEPS_VALUES:
@@ -103,12 +118,14 @@ class StagingBuffers:
                 aligned such that direct I/O needs no second copy (see `direct_io`).
         """
         self._finish_preparing()
-        held = split(snapshot.arrays)
+        copies = start_copies(snapshot.arrays)
+        held = split({name: a for name, a in snapshot.arrays.items() if name not in copies})
         on_device = on_devices(held)
         pending = self._devices.start(on_device, offsets) if on_device else None
         in_memory = {name: array for name, array in held.items() if name not in on_device}
         try:
-            return self._stage_on_host(snapshot, in_memory, offsets, pending)
+            staged = self._stage_on_host(snapshot, in_memory, offsets, pending)
+            return dataclasses.replace(staged, _sharded=copies)
         except BaseException:  # including an interrupt: the device's memory must not stay in use
             if pending is not None:
                 pending.release()
