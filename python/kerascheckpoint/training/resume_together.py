@@ -59,6 +59,10 @@ class _Received(LocalStorage):
 
     file: BinaryIO = dataclasses.field(default_factory=io.BytesIO)
 
+    def fetching(self) -> "_Received":
+        """Return this place."""
+        return self
+
     def open(self, path: str) -> BinaryIO:
         """Return the file."""
         return self.file
