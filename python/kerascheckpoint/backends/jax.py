@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 from jax.experimental import multihost_utils
@@ -45,7 +46,17 @@ def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
     own = {name: v for name, v in held.items() if is_sharded(v) and not is_on_device(v)}
     arrays = list(own.values())
     copies = jax.device_put(arrays, [array.sharding for array in arrays], may_alias=False)
+    if arrays and _address(copies[0]) == _address(arrays[0]):
+        copies = jax.jit(_copy_all)(arrays)  # JAX 0.4 does not copy to where an array is already
     return dict(zip(own, copies, strict=True))
+
+
+def _address(array: Any) -> int:
+    return int(array.addressable_data(0).unsafe_buffer_pointer())
+
+
+def _copy_all(arrays: list[Any]) -> list[Any]:
+    return [jnp.copy(array) for array in arrays]
 
 
 def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:

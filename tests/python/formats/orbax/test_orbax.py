@@ -203,6 +203,21 @@ def test_arrays_are_those_of_a_weights_file(tmp_path):
             np.testing.assert_array_equal(one.read(array), other.read(other.arrays()[name]))
 
 
+def test_directories_are_drawn_and_compared_as_files_are(tmp_path):
+    """And averaged, several of them into one file for one host."""
+    pytest.importorskip("matplotlib")
+    saved(tmp_path)
+    axes = kc.plot_checkpoints(tmp_path, "loss")
+    assert [1.0, 2.0] in [list(line.get_xdata()) for line in axes.get_lines()]
+    paths = [tmp_path / "1.orbax", tmp_path / "2.orbax"]
+    assert not all(each.equal for each in kc.compare_checkpoints(*paths))
+    with pytest.warns(kc.CheckpointWarning, match="optimizer's state is left out"):
+        kc.average_checkpoints(paths, tmp_path / "mean.keras")
+    mean = kc.verify_checkpoint(tmp_path / "mean.keras")
+    with open_checkpoint(mean.path) as averaged, open_checkpoint(paths[0]) as source:
+        assert averaged.arrays().keys() < source.arrays().keys()
+
+
 def test_an_average_of_one_is_a_file_for_one_host(tmp_path):
     """With the very same weights and optimizer's state."""
     model = saved(tmp_path)

@@ -25,7 +25,8 @@ with warnings.catch_warnings(record=True) as caught:
     model = spread_model()
     orbax = kc.ModelCheckpoint(arguments[0] + "/{epoch}.orbax", "loss", save_on_background=True)
     one_file = kc.ModelCheckpoint(arguments[0] + "/{epoch}.keras", "loss", save_on_background=True)
-    first = fit(model, orbax, one_file, epochs=2)
+    weights = kc.ModelCheckpoint(arguments[0] + "/w.weights.h5", "loss", save_weights_only=True)
+    first = fit(model, orbax, one_file, weights, epochs=2)
     sums = sums_of(model)
     whole = fit(model, epochs=3, initial_epoch=2)
 texts = [str(each.message) for each in caught if "are spread over several" in str(each.message)]
@@ -113,10 +114,11 @@ def test_each_process_writes_its_part_and_both_know_of_it(trained):
 
 
 def test_a_standard_file_is_gathered_with_one_warning(trained):
-    """It holds what the directory holds; only the first process says so, and once."""
+    """It holds what the directory holds; only the first process says so, and once a callback."""
     directory, (first, second) = trained
-    assert (first[4], second[4]) == (1, 0)
+    assert (first[4], second[4]) == (2, 0)
     assert sums_in(directory / "2.keras") == sums_in(directory / "2.orbax")
+    assert sums_in(directory / "w.weights.h5") == sums_in(directory / "2.orbax")
     kc.verify_checkpoint(directory / "2.keras")
     model = keras.saving.load_model(directory / "2.keras")  # all but the state of a seed generator
     found = [one == other for one, other in zip(sums_of(model), first[0], strict=True)]
