@@ -92,6 +92,7 @@ def begin(process: int, count: int, port: str, devices: int) -> None:
         jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=count, process_id=process)
     import keras
 
+    keras.utils.set_random_seed(1)  # the same weights in all processes
     if count * devices == 1:
         return
     mesh = keras.distribution.DeviceMesh((1, count * devices), ["batch", "model"])

@@ -143,13 +143,16 @@ class Saver:
         return hold_parts if self._on_background else hold_shards
 
     def prepare(self, model: Any, form: Form | None = None) -> None:
-        """Get memory for saves of `model` ready, beside the training that is about to begin.
+        """Get ready for saves of `model` before training begins, so that no event waits for it.
+
+        The objects of the model are found now; a thread prepares the memory.
 
         Args:
             model: The model.
             form: The form of the files, if it is known.
         """
         if self._on_background:
+            self._snapshotter.prepare(model)
             in_shards = form is not None and form.processes == "all"
             self._memory.prepare(state_variables(model), in_shards=in_shards)
 

@@ -161,4 +161,5 @@ def ensure_copy(array: Array) -> Array:
 
 def to_numpy(value: Any) -> Any:
     """Return the value of a tensor or variable as a NumPy array."""
-    return np.asarray(keras.ops.convert_to_numpy(value))
+    own_copy = getattr(backend(), "own_copy", None)
+    return np.asarray(keras.ops.convert_to_numpy(value if own_copy is None else own_copy(value)))

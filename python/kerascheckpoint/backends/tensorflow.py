@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..keras_seam.variable import VARIABLE
 from .base import Array
 
 KEEPS_VALUES = True
@@ -53,6 +54,20 @@ def _held(value: Any) -> Any:
     return np.asarray(keras.ops.convert_to_numpy(value))
 
 
+def own_copy(value: Any) -> Any:
+    """Return this process's copy of a variable that several workers have.
+
+    Reading the variable itself may be a collective operation, in which other workers must join.
+    """
+    own = getattr(value, "value", value) if isinstance(value, VARIABLE) else value
+    strategy = getattr(own, "distribute_strategy", None)
+    if not isinstance(own, tf.distribute.DistributedValues) or not isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ):
+        return value
+    return strategy.experimental_local_results(own)[0]
+
+
 def _reads(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the current value of each variable among `values`, as a tensor."""
     variables = {name: value for name, value in values.items() if isinstance(value, tf.Variable)}
@@ -62,7 +77,7 @@ def _reads(values: Mapping[str, Any]) -> dict[str, Any]:
             tensors = _read_at_once(list(variables.values()))
             return dict(zip(variables, tensors, strict=True))
     # A distributed variable picks the device itself, and several cannot be read in one operation.
-    return {name: variable.read_value() for name, variable in variables.items()}
+    return {name: own_copy(variable).read_value() for name, variable in variables.items()}
 
 
 def _read_at_once(variables: Sequence[Any]) -> list[Any]:

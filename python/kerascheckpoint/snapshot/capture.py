@@ -1,5 +1,6 @@
 """Capture the state of a model at one moment, without copying its arrays yet."""
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -49,6 +50,16 @@ class Snapshotter:
             return self.capture(model, weights_only=weights_only, hold=hold)
         except KerasMustHandleError as error:
             return OnlyKeras(str(error))
+
+    @not_importing_tensorflow()
+    def prepare(self, model: Any) -> None:
+        """Walk over a built model beforehand, so that the first save need not.
+
+        An error of the walk occurs again at that save, which reports it.
+        """
+        if model.built:
+            with contextlib.suppress(Exception):
+                self._current_plan(model)
 
     @not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool, hold: Hold = hold) -> ModelSnapshot:
