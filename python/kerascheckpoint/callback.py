@@ -213,6 +213,11 @@ class ModelCheckpoint(BatchEvents):
             drop_early_batches(data_of_fit(model))
             resume_run(run, model, self._said_once)
             warn_of_inexact(model, self._said_once)
+        run.order = DataOrder.of(model)
+        if run.in_fit and (run.needs_batches or run.order.spans_epochs):
+            run.order.prepare()
+        if run.companions.has_any_behind:
+            after_epoch_ends(model, self._after_all_callbacks)
         if run.role(model).takes_part:
             self._saver.prepare(model, run.settings.form)
         if run.settings.signals:
