@@ -55,9 +55,11 @@ class Snapshotter:
     def prepare(self, model: Any) -> None:
         """Walk over a built model beforehand, so that the first save need not.
 
+        On TensorFlow the first step still builds the optimizer, so a walk before it would be lost.
         An error of the walk occurs again at that save, which reports it.
         """
-        if model.built:
+        optimizer = getattr(model, "optimizer", None)
+        if model.built and getattr(optimizer, "built", True):
             with contextlib.suppress(Exception):
                 self._current_plan(model)
 
