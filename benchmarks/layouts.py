@@ -48,6 +48,7 @@ def _run(count: int, devices: int, megabytes: int, source: str, target: str) -> 
         port = str(free.getsockname()[1])
     flags = f"--xla_force_host_platform_device_count={devices}"
     settings = {"KERAS_BACKEND": "jax", "XLA_FLAGS": flags, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    settings["MALLOC_MMAP_THRESHOLD_"] = str(1 << 18)  # else freed arrays may go on counting
     rest = [str(count), port, str(devices), source, target]
     command = [sys.executable, HERE, "--megabytes", str(megabytes), "--child"]
     started = [
