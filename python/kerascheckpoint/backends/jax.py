@@ -43,12 +43,21 @@ def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
 
     JAX' own threads copy. A training step that needs the memory of an array waits for its copy.
     """
-    own = {name: v for name, v in held.items() if is_sharded(v) and not is_on_device(v)}
-    arrays = list(own.values())
-    copies = jax.device_put(arrays, [array.sharding for array in arrays], may_alias=False)
-    if arrays and _address(copies[0]) == _address(arrays[0]):
-        copies = jax.jit(_copy_all)(arrays)  # JAX 0.4 does not copy to where an array is already
-    return dict(zip(own, copies, strict=True))
+    groups: dict[Any, dict[str, Any]] = {}
+    for name, value in held.items():
+        if is_sharded(value) and not is_on_device(value):
+            groups.setdefault(value.sharding, {})[name] = value
+    copies: dict[str, Any] = {}
+    for sharding, group in groups.items():  # one sharding for a list takes less time than a list
+        copies |= zip(group, _copied(list(group.values()), sharding), strict=True)
+    return copies
+
+
+def _copied(arrays: list[Any], sharding: Any) -> list[Any]:
+    copies: list[Any] = jax.device_put(arrays, sharding, may_alias=False)
+    if _address(copies[0]) == _address(arrays[0]):  # JAX 0.4 does not copy to the same place
+        copies = jax.jit(_copy_all)(arrays)
+    return copies
 
 
 def _address(array: Any) -> int:
