@@ -1,6 +1,6 @@
-"""The arrays that a running `fit` trains on: an epoch of them can begin at any of its batches.
+"""Make an epoch over arrays in a running `fit` begin at any of its batches.
 
-Seen in Keras 3.6 to 3.16. In older versions the batches of arrays are drawn and passed over.
+Seen in Keras 3.6 to 3.16. In older versions, the batches of arrays are drawn and skipped.
 """
 
 import contextlib
@@ -21,16 +21,16 @@ _SEED_BITS = 31
 class ArrayData:
     """The arrays of a running `fit`.
 
-    One iteration over them serves an epoch. With `steps_per_epoch` it serves several, until all
-    batches are drawn.
+    Each epoch is one iteration over them. With `steps_per_epoch`, an iteration serves several
+    epochs, until all batches are drawn.
 
     Args:
         iterator: Keras' epoch iterator.
 
     Attributes:
         spans_epochs: Whether an iteration may serve several epochs.
-        seed: The seed of the running iteration where this class shuffles, else `None`.
-        made_before: Whether the iteration was there before its epoch began.
+        seed: The seed of the current iteration if this class shuffles, else `None`.
+        made_before: Whether the iteration was created before its epoch began.
     """
 
     def __init__(self, iterator: Any) -> None:
@@ -42,10 +42,10 @@ class ArrayData:
 
     @classmethod
     def of(cls, model: Any) -> "ArrayData | None":
-        """Return the arrays of the running `fit` of `model`; `None` if its data are no arrays.
+        """Return the arrays of the running `fit` of `model`; `None` if it has other data.
 
-        Arrays with `steps_per_epoch` in Keras 3.16 and later are left out: they are shuffled by
-        the number of the epoch, so drawing them again leads to the same order.
+        The result is also `None` for arrays with `steps_per_epoch` in Keras 3.16 and later. They
+        are shuffled by the epoch index, so drawing them again reproduces the order.
         """
         iterator = epoch_iterator(model)
         if iterator is None or type(iterator.data_adapter).__name__ != "ArrayDataAdapter":
@@ -57,11 +57,11 @@ class ArrayData:
 
     @property
     def drawn(self) -> int | None:
-        """Batches of the running iteration so far, of all its epochs; `None` if it has but one."""
+        """Batches drawn by the current iteration in all its epochs; `None` if it has only one."""
         return int(self._iterator._steps_seen) if self.spans_epochs else None
 
     def begin_epoch(self) -> bool:
-        """Note that an epoch begins; tell whether an iteration begins with it."""
+        """Note that an epoch begins; return whether a new iteration begins with it."""
         iterator = self._iterator
         is_there = self.spans_epochs and iterator._current_iterator is not None
         if is_there and iterator._steps_seen:
@@ -75,13 +75,13 @@ class ArrayData:
     def begin_after(
         self, place: int, before: int, restore_order: Callable[[], object], *, made_before: bool
     ) -> None:
-        """Let the epoch that is about to begin use an iteration whose first batches are done.
+        """Make the epoch that is about to begin use an iteration whose first batches are done.
 
         Args:
             place: Number of its batches that are done.
-            before: Those of them that belong to earlier epochs.
-            restore_order: Puts the random numbers back that decide the order of the iteration.
-            made_before: The attribute of that name as it was then.
+            before: How many of these belong to earlier epochs.
+            restore_order: Restores the random numbers that determine the order of the iteration.
+            made_before: The attribute of that name at the save.
         """
         iterator = self._iterator
         if not made_before:
@@ -99,11 +99,11 @@ class ArrayData:
         iterator._get_iterator = get_iterator
 
     def _begin_at(self, place: int, restore_order: Callable[[], object]) -> Any:
-        """Return an iterator of all batches from `place` on."""
+        """Return an iterator over all batches from `place` on."""
         iterator = self._iterator
         if BACKEND == "tensorflow" and hasattr(iterator._distributed_dataset, "skip"):
             return iter(iterator._distributed_dataset.skip(place))
-        # With shuffle="batch" each batch draws random numbers when it is made.
+        # With shuffle="batch", each batch draws random numbers when it is created.
         if BACKEND == "jax" and self._adapter._shuffle != "batch" and not _is_distributed():
             self._leave_out(place)
             return iter(iterator._get_iterator())
@@ -113,7 +113,7 @@ class ArrayData:
         return batches
 
     def _leave_out(self, count: int) -> None:
-        """Let the next iteration pass over its first batches when it is made."""
+        """Make the next iteration skip its first batches when it is created."""
         adapter = self._adapter
 
         def get_iterator(convert: Callable[..., Any], inputs: Any) -> Iterator[Any]:
@@ -131,9 +131,9 @@ class ArrayData:
         adapter._get_iterator = get_iterator
 
     def shuffle_by_seed(self, seed: int | None = None) -> None:
-        """Let TensorFlow shuffle by a seed of each iteration, which can be saved.
+        """Make TensorFlow shuffle each iteration with a seed that can be saved.
 
-        Without a global seed it would shuffle by numbers that nobody can ask for.
+        Without a global seed, it would shuffle with random numbers that cannot be read.
 
         Args:
             seed: The seed of the iteration that is about to begin; `None` for a new one.
@@ -168,7 +168,7 @@ def _is_distributed() -> bool:
 
 
 def _shuffled_dataset(adapter: Any, seed: Any) -> Any:
-    """Return Keras' dataset of arrays, with a shuffle that follows from the variable `seed`."""
+    """Return Keras' dataset of arrays, shuffled by the seed in the variable `seed`."""
     import tensorflow as tf
 
     def shuffle(indices: Any) -> Any:
@@ -181,7 +181,7 @@ def _shuffled_dataset(adapter: Any, seed: Any) -> Any:
         def __getattr__(self, name: str) -> Any:
             return getattr(tf, name)
 
-    # The adapter imports this name whenever it builds a dataset.
+    # The adapter looks this name up whenever it builds a dataset.
     module: Any = importlib.import_module("keras.src.utils.module_utils")
     original = module.tensorflow
     module.tensorflow = Tensorflow()

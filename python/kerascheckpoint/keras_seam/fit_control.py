@@ -68,7 +68,7 @@ def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
 
 
 def after_epoch_ends(model: Any, function: Callable[[], None]) -> None:
-    """Let the running `fit` call a function whenever all callbacks have heard of an epoch's end.
+    """Make the running `fit` call a function after the last callback's `on_epoch_end`, every epoch.
 
     If the list of callbacks cannot be found, nothing happens.
     """

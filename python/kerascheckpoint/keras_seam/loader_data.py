@@ -1,8 +1,8 @@
-"""Loaders whose iterators have a state: Grain's data, torchdata's `StatefulDataLoader`.
+"""Loaders whose iterators have state: Grain datasets and torchdata's `StatefulDataLoader`.
 
-Such an iterator goes on where it was, and nothing is drawn again. TensorFlow draws from them ahead
-of training, by a number of batches that nobody can ask for, so there their batches are passed over.
-Seen in Keras 3.6 to 3.16, Grain 0.2, torchdata 0.11.
+Such an iterator continues where it was, and nothing is drawn again. TensorFlow draws from it ahead
+of training, by an unknown number of batches, so there the batches are drawn again and skipped. Seen
+in Keras 3.6 to 3.16, Grain 0.2, torchdata 0.11.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ class LoaderData:
         iterator: Keras' epoch iterator.
 
     Attributes:
-        spans_epochs: Whether an epoch goes on from the state that the one before it left.
+        spans_epochs: Whether an epoch continues from the state at the end of the previous one.
     """
 
     def __init__(self, iterator: Any) -> None:
@@ -36,7 +36,7 @@ class LoaderData:
 
     @classmethod
     def of(cls, model: Any) -> "LoaderData | None":
-        """Return the loader of the running `fit` of `model`; `None` if its data are no such one."""
+        """Return the loader of the running `fit` of `model`; `None` if it has other data."""
         iterator = epoch_iterator(model)
         if BACKEND not in ("jax", "torch") or not hasattr(iterator, "_enumerate_iterator"):
             return None
@@ -48,11 +48,11 @@ class LoaderData:
 
     @property
     def drawn(self) -> int:
-        """Batches of the running iterator that were trained."""
+        """Number of trained batches of the current iterator."""
         return int(self._iterator._steps_seen)
 
     def watch(self) -> "_Watched":
-        """Keep hold of the iterators to come, so that their states can be asked for."""
+        """Keep references to future iterators, so that their states can be read."""
         if self._watched is not None:
             return self._watched
         adapter = self._adapter
@@ -71,10 +71,10 @@ class LoaderData:
         return watched
 
     def state(self) -> dict[str, Any] | None:
-        """Return the state of the running iterator after the trained batches, if it is known.
+        """Return the state of the current iterator after the trained batches, if known.
 
         Returns:
-            Its bytes as an array, and what they are: "json", "bytes" or "torch".
+            Its bytes as an array, and their kind: "json", "bytes" or "torch".
         """
         found = None if self._watched is None else self._watched.state_after(self.drawn)
         if found is None:
@@ -92,16 +92,16 @@ class LoaderData:
         return None
 
     def begin_after(self, state: dict[str, Any], place: int, before: int) -> None:
-        """Let the epoch that is about to begin use an iterator that goes on from a state.
+        """Make the epoch that is about to begin use an iterator that continues from a state.
 
         Args:
             state: What `state` returned.
             place: Number of its batches that are done.
-            before: Those of them that belong to earlier epochs.
+            before: How many of these belong to earlier epochs.
         """
         over_epochs = bool(self._iterator.steps_per_epoch)
         watched, found = self.watch(), _decoded(**state)
-        # When an epoch has ended, `fit` makes an iterator that it uses in this case alone.
+        # `fit` creates an iterator at the end of an epoch, but uses it only in these cases.
         is_used = place or self._loader is None or (BACKEND == "torch" and over_epochs)
         if is_used:
             watched.pending = found, place
@@ -113,12 +113,12 @@ class LoaderData:
             self._iterator._steps_seen = before
 
     def can_read(self, state: dict[str, Any]) -> bool:
-        """Tell whether a state is one that this loader's iterators go on from."""
+        """Tell whether iterators of this loader can continue from a state."""
         if (state["kind"] == "torch") != (self._loader is not None):
             return False
         try:
             _decoded(**state)
-        except Exception:  # of whatever kind: torch.load() refuses objects of the user's
+        except Exception:  # of any kind; torch.load() also refuses a user's own objects
             return False
         return True
 
@@ -131,14 +131,14 @@ def _decoded(kind: str, bytes: "np.ndarray[Any, Any]") -> Any:
 
 
 class _Watched:
-    """Something to iterate over that remembers its newest iterator.
+    """An iterable that remembers its newest iterator.
 
     Args:
-        loader: What has the state; `None` if the iterator has it.
+        loader: The object that has the state; `None` if the iterator has it.
 
     Attributes:
-        inner: What is iterated over.
-        pending: A state for the next iterator and how many batches are done by it.
+        inner: The original iterable.
+        pending: A state for the next iterator, and the number of batches done at that state.
     """
 
     def __init__(self, loader: Any) -> None:
@@ -158,12 +158,12 @@ class _Watched:
         return self._newest
 
     def state_after(self, count: int) -> Any:
-        """Return the state of the newest iterator after so many batches, `None` if not known."""
+        """Return the state of the newest iterator after `count` batches, or `None` if unknown."""
         return None if self._newest is None else self._newest.state_after(count)
 
 
 class _Iterator:
-    """An iterator that counts its batches, and knows the states before and after the newest."""
+    """An iterator that counts its batches, and has the states before and after the last one."""
 
     def __init__(self, batches: Any, loader: Any, count: int) -> None:
         self._batches, self._count = batches, count

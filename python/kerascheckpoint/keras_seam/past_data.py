@@ -1,8 +1,8 @@
-"""Bring the data of a running `fit` to the batch that a resumed run continues with.
+"""Move the data of a running `fit` forward to the batch with which a resumed run continues.
 
-`fit` builds its data before it tells any callback of anything, and the script of a resumed run
-makes them anew. The local variable `epoch_iterator` of `fit` is the way to them. Seen in Keras 3.3
-to 3.16.
+`fit` builds its data before it calls any callback, and the script of a resumed run creates them
+again. They are reached through the local variable `epoch_iterator` of `fit`. Seen in Keras 3.3 to
+3.16.
 """
 
 import contextlib
@@ -17,55 +17,63 @@ from .fit_control import callback_list, epoch_iterator
 from .private import BACKEND
 from .py_dataset import count_epochs, holds_batches, start_at_index
 
-Show = Callable[[str], object]  # takes a line about the progress
+Show = Callable[[str], object]  # shows a line of text
 
-_SILENT = 3.0  # seconds before progress is shown, and between two lines of it
+_SILENT = 3.0  # seconds before the first line of progress, and between lines
 
 
 def pass_over_epochs(
     model: Any, epochs: int, epoch_steps: int | None, show: Show, *, has_place: bool = False
 ) -> None:
-    """Let the data of the running `fit` of `model` be as after so many epochs.
+    """Move the data of the running `fit` of `model` past a number of epochs.
 
-    With `steps_per_epoch` one iterator serves all epochs, so their batches are drawn again. So are
-    those of a Python generator, which cannot begin anew, and of a loader that counts its epochs
-    itself (torchdata's `StatefulDataLoader`). Otherwise each epoch begins an iterator. Then arrays
-    and PyTorch's other loaders need nothing, a `PyDataset` is told of the epochs, and a `tf.data`
-    pipeline counts its iterators, as their number decides how it shuffles.
+    Some data have to be drawn again. Otherwise each epoch begins a new iterator: arrays and
+    PyTorch's loaders then need nothing, a `PyDataset` gets its epoch hooks called, and a `tf.data`
+    pipeline needs as many iterators, because their number determines how it shuffles.
 
     Args:
         model: The model in training.
-        epochs: Number of epochs that are done.
+        epochs: Number of completed epochs.
         epoch_steps: Batches of each, if known.
-        show: Shows the progress of what takes seconds.
-        has_place: Whether the data are brought to their place by `ArrayData` or `LoaderData`.
+        show: Shows the progress if drawing takes seconds.
+        has_place: Whether `ArrayData` or `LoaderData` moves the data instead.
     """
     iterator = epoch_iterator(model)
     if iterator is None:
         return
     adapter = iterator.data_adapter
     _rebuild_dataset(iterator, adapter)
-    kind = type(adapter).__name__
-    is_dataset = kind == "PyDatasetAdapter"
     if has_place:
         return
-    if (
-        iterator.steps_per_epoch
-        or kind == "GeneratorDataAdapter"
-        or hasattr(getattr(adapter, "_dataloader", None), "state_dict")
-        or (is_dataset and holds_batches(adapter))
-    ):
+    if _must_be_drawn_again(iterator, adapter):
         total = epochs * (iterator.steps_per_epoch or epoch_steps or 0)
-        progress = _Progress("the data of the epochs that are done", total, show)
+        progress = _Progress("the data of the completed epochs", total, show)
         for _ in range(epochs):
             _draw_epoch(iterator, progress)
         return
     if hasattr(adapter, "_epoch"):
         adapter._epoch += epochs  # Keras 3.16 and later shuffle by it
-    if is_dataset:
+    kind = type(adapter).__name__
+    if kind == "PyDatasetAdapter":
         count_epochs(adapter, epochs)
     elif kind == "TFDatasetAdapter":
         _begin_pipelines(iterator, adapter, epochs, epoch_steps)
+
+
+def _must_be_drawn_again(iterator: Any, adapter: Any) -> bool:
+    """Tell whether only drawing the batches of completed epochs again gets past them.
+
+    That is so with `steps_per_epoch`, where one iterator serves all epochs, for a Python generator,
+    which cannot start again, and for a loader that counts its epochs itself (torchdata's
+    `StatefulDataLoader`).
+    """
+    kind = type(adapter).__name__
+    return bool(
+        iterator.steps_per_epoch
+        or kind == "GeneratorDataAdapter"
+        or hasattr(getattr(adapter, "_dataloader", None), "state_dict")
+        or (kind == "PyDatasetAdapter" and holds_batches(adapter))
+    )
 
 
 def begin_after(
@@ -77,45 +85,30 @@ def begin_after(
     *,
     is_past: bool = False,
 ) -> None:
-    """Let the epoch that begins in the running `fit` of `model` go on after `count` batches.
+    """Make the epoch that begins in the running `fit` of `model` continue after `count` batches.
 
-    They are drawn and passed over, or not even drawn where the data can start later. In their place
-    `fit` sees one step that trains nothing and that no callback hears of: without any step it would
-    have no logs at the end of an epoch whose batches are all done.
+    They are skipped, without being drawn if possible. In their place, `fit` gets one step that trains
+    nothing and reaches no callback, so that it has logs even if no batch of the epoch is left.
 
     Args:
         model: The model in training.
         count: Number of batches that are done, 1 or more.
-        show: Shows the progress of what takes seconds.
-        on_first: Called once the model's metrics are built.
-        on_last: Called once the data are where they were.
+        show: Shows the progress if drawing takes seconds.
+        on_first, on_last: Called once the metrics are built, and once the data are in place.
         is_past: Whether the data are past those batches already.
 
     Raises:
-        RuntimeError: If the data of this `fit` are out of reach.
+        RuntimeError: If the data of this `fit` cannot be reached.
     """
-    iterator = epoch_iterator(model)
-    if iterator is None:
-        raise RuntimeError(
-            "the fit() of this model keeps its data where kerascheckpoint cannot reach them, so it "
-            "cannot go on in the middle of an epoch; resume from a checkpoint of an epoch's end"
-        )
+    iterator = _required_iterator(model)
     name = "_enumerate_iterator" if hasattr(iterator, "_enumerate_iterator") else "enumerate_epoch"
     whole_epoch = getattr(iterator, name)
 
     def rest_of_epoch() -> Iterator[Any]:
         vars(iterator).pop(name)
         wait_for_start = (lambda: None) if is_past else start_at_index(iterator, count)
-        steps, step = whole_epoch(), None
-        progress = _Progress("the batches that are done", count, show)
-        with contextlib.suppress(StopIteration):  # the data may have become fewer
-            for done in range(0, count, iterator.steps_per_execution):
-                step = next(steps)
-                first = None if wait_for_start else _draw(iterator, step, count - done)
-                if not done:
-                    _build_metrics(iterator, model, first)
-                    on_first()
-                progress.add(iterator.steps_per_execution)
+        steps, draws = whole_epoch(), wait_for_start is None
+        step = _pass_over(iterator, model, steps, count, show, on_first, draws=draws)
         if wait_for_start:
             wait_for_start()
         on_last()
@@ -125,8 +118,51 @@ def begin_after(
     setattr(iterator, name, rest_of_epoch)
 
 
+def _required_iterator(model: Any) -> Any:
+    iterator = epoch_iterator(model)
+    if iterator is None:
+        raise RuntimeError(
+            "the fit() of this model keeps its data where kerascheckpoint cannot reach them, so "
+            "it cannot continue in the middle of an epoch; resume from a checkpoint that was saved "
+            "at the end of an epoch"
+        )
+    return iterator
+
+
+def _pass_over(
+    iterator: Any,
+    model: Any,
+    steps: Iterator[Any],
+    count: int,
+    show: Show,
+    on_first: Callable[[], None],
+    *,
+    draws: bool,
+) -> Any:
+    """Take the steps of the batches that are done, and return the last one.
+
+    Args:
+        iterator: Keras' epoch iterator.
+        model: The model in training.
+        steps: The steps of the epoch.
+        count, show, on_first: As for `begin_after`.
+        draws: Whether to draw the batches of the steps.
+    """
+    step = None
+    progress = _Progress("the batches that are done", count, show)
+    with contextlib.suppress(StopIteration):  # the data may have become fewer
+        for done in range(0, count, iterator.steps_per_execution):
+            step = next(steps)
+            first = _draw(iterator, step, count - done) if draws else None
+            if not done:
+                _build_metrics(iterator, model, first)
+                on_first()
+            progress.add(iterator.steps_per_execution)
+    return step
+
+
 class _Progress:
-    """Shows how far something is, once it has taken some seconds."""
+    """Shows how far something is, once it has taken a few seconds."""
 
     def __init__(self, what: str, total: int, show: Show) -> None:
         self._what, self._total, self._show = what, total, show
@@ -140,7 +176,7 @@ class _Progress:
 
 
 def _rebuild_dataset(iterator: Any, adapter: Any) -> None:
-    """Make the dataset that TensorFlow shuffles arrays by anew, under the seed set by now."""
+    """Create the dataset by which TensorFlow shuffles arrays again, with the current seed."""
     if hasattr(adapter, "_shuffle") and hasattr(iterator, "_distributed_dataset"):
         strategy = iterator._distribute_strategy
         dataset = adapter.get_tf_dataset()
@@ -153,14 +189,14 @@ def _draw_epoch(iterator: Any, progress: _Progress) -> None:
     with catch():
         steps = iterator if hasattr(iterator, "_enumerate_iterator") else iterator.enumerate_epoch()
         for *_, batches in steps:
-            if not isinstance(batches, list):  # an iterator: `fit` leaves that to the train step
+            if not isinstance(batches, list):  # an iterator, from which the train step draws
                 for _ in range(iterator.steps_per_execution):
                     next(batches)
             progress.add(iterator.steps_per_execution)
 
 
 def _draw(iterator: Any, step: Any, left: int) -> Any:
-    """Draw the batches of one step, at most so many; return the first of them."""
+    """Draw the batches of one step, at most `left` of them; return the first."""
     batches = step[-1]
     if isinstance(batches, list):
         return batches[0]
@@ -169,7 +205,7 @@ def _draw(iterator: Any, step: Any, left: int) -> Any:
 
 
 def _begin_pipelines(iterator: Any, adapter: Any, epochs: int, epoch_steps: int | None) -> None:
-    """Begin as many iterators of a `tf.data` pipeline as these epochs do."""
+    """Begin as many iterators of a `tf.data` pipeline as the completed epochs did."""
     if BACKEND != "tensorflow":
         for _ in range(epochs):
             iter(adapter.get_tf_dataset())
@@ -177,7 +213,7 @@ def _begin_pipelines(iterator: Any, adapter: Any, epochs: int, epoch_steps: int 
     for epoch in range(epochs):
         if iterator.num_batches:
             for _step in iterator if hasattr(iterator, "_enumerate_iterator") else ():
-                pass  # it gives iterators, and draws nothing from them
+                pass  # the steps are iterators, from which nothing is drawn
         else:
             iter(iterator._distributed_dataset)
         if not epoch and not iterator.num_batches:
@@ -207,7 +243,7 @@ def _step_without_training(model: Any, step: Any) -> Any:
         model.train_function = train
         if BACKEND != "jax":
             return model.get_metrics_result()
-        # While JAX trains, the variables' values are in the state that is passed around.
+        # During training on JAX, the values of variables are in the state that is passed around.
         state = arguments[0]
         values = zip(model.metrics_variables, state[-1], strict=True)
         with keras.StatelessScope(state_mapping=values):

@@ -29,11 +29,11 @@ def count_epochs(adapter: Any, epochs: int) -> None:
 def drop_early_batches(adapter: Any) -> None:
     """Drop the batches that workers have computed before the first epoch begins.
 
-    On JAX and PyTorch `fit` draws one batch to build the model. What the workers have computed by
-    then would be trained in place of batches of the epochs, in another order than theirs.
+    On JAX and PyTorch, `fit` draws one batch to build the model. Without this, the batches that the
+    workers have computed by then would be trained in place of the epochs' own batches.
 
     Args:
-        adapter: Keras' adapter of the data of a `fit`, of any kind.
+        adapter: Keras' adapter for the data of a `fit`, of any kind.
     """
     ready = getattr(getattr(adapter, "enqueuer", None), "ready_queue", None)
     if ready is None or adapter.py_dataset.num_batches is None:

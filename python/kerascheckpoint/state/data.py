@@ -1,8 +1,8 @@
-"""The order of the data of an unfinished epoch, and where the data are.
+"""The order of the data of an unfinished epoch, and the position in them.
 
 Up to version 3.15, Keras' `fit` shuffles arrays with the random numbers of NumPy on JAX, of PyTorch
-on PyTorch, and on TensorFlow with an operation seed that follows from the global seed. Where
-TensorFlow has no global seed, this package provides a seed.
+on PyTorch, and on TensorFlow with an operation seed that follows from the global seed. If there is
+no global seed, this package provides one for TensorFlow.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class DataOrder:
 
     Args:
         arrays: The arrays that a `fit` trains on, if it trains on arrays.
-        loader: The loader that it trains on, if that has a state.
+        loader: The loader that it trains on, if that has state.
     """
 
     name = "data"
@@ -44,7 +44,7 @@ class DataOrder:
 
     @classmethod
     def of(cls, model: Any) -> "DataOrder":
-        """Return the order of the data in the running `fit` of `model`; its callbacks share it."""
+        """Return the order of the data in the running `fit` of `model`, shared by its callbacks."""
         iterator = epoch_iterator(model)
         if iterator is None:
             return cls()
@@ -54,18 +54,18 @@ class DataOrder:
 
     @property
     def spans_epochs(self) -> bool:
-        """Whether the data of an epoch may follow from where the epochs before it ended."""
+        """Whether the data of an epoch may depend on where the previous epoch ended."""
         return any(data.spans_epochs for data in (self._arrays, self._loader) if data is not None)
 
     def prepare(self) -> None:
-        """Let the orders of the epochs to come follow from what can be saved."""
+        """Make the order of future epochs depend only on state that can be saved."""
         if self._loader is not None:
             self._loader.watch()
         if self._arrays is not None and not tensorflow_random.has_global_seed():
             self._arrays.shuffle_by_seed()
 
     def begin_epoch(self, epoch: int) -> None:
-        """Keep what decides the order of the epoch that begins now.
+        """Remember what determines the order of the epoch that begins now.
 
         Args:
             epoch: Its index.
@@ -77,7 +77,7 @@ class DataOrder:
             self._random = capture_process()
 
     def capture(self) -> dict[str, Any]:
-        """Return what decides the order of the epoch, and how far its data are."""
+        """Return what determines the order of the epoch, and the position in its data."""
         if self._arrays is not None:
             return self._capture_arrays(self._arrays)
         state: dict[str, Any] = {"epoch": self._random}
@@ -97,27 +97,27 @@ class DataOrder:
         }
 
     def check(self, state: Mapping[str, Any]) -> None:
-        """Raise if these are no random numbers, or no place in the data."""
+        """Raise an error if the random numbers or the position in the data are unusable."""
         if state["epoch"] is not None:
             check_process(state["epoch"])
         for name in ("seed", "drawn"):
             if not isinstance(state.get(name), int | None) or (state.get(name) or 0) < 0:
-                raise ValueError(f"{name} is no count")
+                raise ValueError(f"{name} is not a count")
         iterator = state.get("iterator")
         if iterator is not None:
             content = iterator["bytes"][KEY]
             if not isinstance(content, np.ndarray) or content.dtype != np.uint8:
-                raise TypeError("the state of the data's iterator is no row of bytes")
+                raise TypeError("the state of the data's iterator is not an array of bytes")
             if iterator["kind"] not in ("json", "bytes", "torch"):
                 raise ValueError("the state of the data's iterator is of an unknown kind")
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the random numbers to what they were when the order was decided."""
+        """Restore the random numbers from which the order of the epoch follows."""
         if state["epoch"] is not None:
             restore_process(state["epoch"])
 
     def begin_after(self, state: Mapping[str, Any], batch: int, epoch: int | None) -> bool:
-        """Let the epoch that is about to begin have the order that it had.
+        """Give the epoch that is about to begin the order that it had at the save.
 
         Args:
             state: What `capture` returned.
@@ -125,7 +125,7 @@ class DataOrder:
             epoch: Its index.
 
         Returns:
-            Whether its data are past those batches by now; else they are to be passed over.
+            Whether its data are now past those batches; if not, they have to be skipped.
         """
         arrays, drawn = self._arrays, state.get("drawn")
         if arrays is None or (arrays.spans_epochs and drawn is None):
@@ -147,7 +147,7 @@ class DataOrder:
         return True
 
     def has_place(self, state: Mapping[str, Any]) -> bool:
-        """Tell whether a state has the place of the data, so that no epoch is drawn again."""
+        """Tell whether a state has the position in the data, so that no epoch is drawn again."""
         if self._loader is not None and "iterator" in state:
             return self._loader.can_read(_iterator_of(state))
         return self._arrays is not None and state.get("drawn") is not None

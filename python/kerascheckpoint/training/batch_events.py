@@ -90,9 +90,9 @@ class BatchEvents(KerasHooks):
             self._save(run.policy.reason_at_batch, progress.epoch, progress.batch - 1, logs)
 
     def _after_all_callbacks(self) -> None:
-        """Write the file of an epoch's end again if a callback behind this one ended the run.
+        """Write the file of an epoch's end again if a callback after this one ended the run.
 
-        Otherwise a resume would train on.
+        Otherwise a resumed run would continue training.
         """
         run = self._training_run
         last, self._last_write = self._last_write, None

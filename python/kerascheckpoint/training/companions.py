@@ -58,7 +58,7 @@ class Companions:
 
     @property
     def has_any_behind(self) -> bool:
-        """Whether a callback stands behind ours."""
+        """Whether there is a callback after ours."""
         return bool(self._all[self._place + 1 :])
 
     def check(self, state: Mapping[str, Any]) -> None:

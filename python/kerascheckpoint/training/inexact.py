@@ -27,9 +27,9 @@ def warn_of_inexact(model: Any, once: Once) -> None:
 
 
 def _workers(adapter: Any) -> Iterator[str]:
-    """Name a PyTorch loader whose workers may have drawn random numbers that are lost with them.
+    """Describe a PyTorch loader whose workers have random numbers that are lost with them.
 
-    Other workers begin anew with each epoch, by a seed that a resume restores.
+    Other workers start again in each epoch, with a seed that a resume restores.
     """
     loader: Any = getattr(adapter, "_dataloader", None)
     if not getattr(loader, "num_workers", 0):
@@ -38,8 +38,8 @@ def _workers(adapter: Any) -> Iterator[str]:
     if lasting or has_state:
         change = "persistent_workers=False" if lasting and not has_state else "num_workers=0"
         yield (
-            f"random numbers that the workers of the {type(loader).__name__} draw begin anew (pass "
-            f"{change}, or let each sample draw from a seed of its own)"
+            f"the random numbers of the workers of the {type(loader).__name__} start again (pass "
+            f"{change}, or give each sample its own seed)"
         )
 
 

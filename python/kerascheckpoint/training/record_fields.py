@@ -1,4 +1,4 @@
-"""The fields of a record: how far training is, and everything needed to continue from there."""
+"""The fields of a record: the progress of training, and everything needed to continue."""
 
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -26,9 +26,9 @@ def fields(
     epoch_done: bool,
     template: str,
 ) -> dict[str, Any]:
-    """Return the fields of the record of a save, except those of the monitored metric.
+    """Return the record's fields for a save, except those about the monitored metric.
 
-    Their states hold arrays, which `state.arrays.take_out` makes JSON of.
+    Arrays in their states still have to be encoded by `state.arrays.take_out`.
 
     Args:
         model: The model in training.
@@ -38,21 +38,12 @@ def fields(
         epoch_done: Whether the save is at the end of an epoch.
         template: The template of the file name, relative to its directory.
     """
-    progress = run.progress
-    return {
-        "epoch": progress.epoch,
-        "batch": progress.batch,
-        "step": progress.step,
-        "epoch_steps": progress.epoch_steps,
+    return _progress(run) | {
         "metrics": scalar_logs(logs),
         "reason": reason,
         "saved_at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         "keras_version": keras.__version__,
         "backend": BACKEND,
-        # Copies, because training goes on while the record is written.
-        "epochs": list(run.epochs),
-        "history": {name: list(values) for name, values in run.history.items()},
-        "runs": list(run.lineage),
         "template": template,
         "compiled": compiled(model),
         "optimizer": optimizer_name(model),
@@ -62,8 +53,22 @@ def fields(
     }
 
 
+def _progress(run: Run) -> dict[str, Any]:
+    """Return the fields about the progress of a run, as copies that training does not change."""
+    progress = run.progress
+    return {
+        "epoch": progress.epoch,
+        "batch": progress.batch,
+        "step": progress.step,
+        "epoch_steps": progress.epoch_steps,
+        "epochs": list(run.epochs),
+        "history": {name: list(values) for name, values in run.history.items()},
+        "runs": list(run.lineage),
+    }
+
+
 def hold(model: Any) -> dict[str, Any]:
-    """Return the states that a validation changes, for a save in the middle of it."""
+    """Return the states that validation changes, for a save during validation."""
     return capture([RandomNumbers(model), EpochMetrics(model)])
 
 

@@ -19,15 +19,15 @@ from .run import Run
 
 
 def resume_run(run: Run, model: Any, once: Once) -> None:
-    """Continue an earlier run: its state, its best value and its files.
+    """Continue an earlier run: restore its state, its best value and its files.
 
-    Of several callbacks in one `fit`, the one with the newest file restores, the others continue
-    from there.
+    If several callbacks of one `fit` resume, the one with the newest file restores it, and the
+    others continue from there.
 
     Args:
         run: The run that begins.
         model: The model in training.
-        once: Says each warning once.
+        once: Gives each warning once.
     """
     group = processes_of(model)
     own = _find_together(run, group)
@@ -59,7 +59,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
 
 
 def _find_together(run: Run, group: Processes) -> ResumePoint | None:
-    """Return the checkpoint that the first process finds, opened in every process."""
+    """Return the checkpoint that the first process finds, opened by every process."""
     template, storage = run.settings.template, run.settings.storage
     found: list[ResumePoint | None] = [None]
 
@@ -74,7 +74,7 @@ def _find_together(run: Run, group: Processes) -> ResumePoint | None:
 
 
 def enter_first_epoch(run: Run, model: Any, once: Once) -> None:
-    """Complete a resume at the first event of training, if that is still to be done."""
+    """Complete a resume at the first event of training, unless that has been done."""
     point = run.group.take_point()
     if point is not None:
         restore_companions(run, point, once)
@@ -82,7 +82,7 @@ def enter_first_epoch(run: Run, model: Any, once: Once) -> None:
 
 
 def restore_companions(run: Run, point: ResumePoint, once: Once) -> None:
-    """Let the other callbacks go on where they were, those behind ours after the epoch's end."""
+    """Restore the other callbacks; those after ours first get the end of the last epoch."""
     companions, state = run.companions, point.state_of(run.companions)
     if state is None:
         return

@@ -33,13 +33,13 @@ from .run import Run
 
 @dataclasses.dataclass
 class ResumePoint:
-    """A checkpoint that training continues from: one open file, for its state and its place.
+    """A checkpoint that training continues from, as one open file.
 
     Attributes:
-        checkpoint: The file. Another run may replace it; what is read stays that of this one.
-        info: What it says of itself.
+        checkpoint: The open file, which stays the same if another run replaces it on disk.
+        info: Its info.
         record: All fields of its record.
-        earlier: What the runs before left.
+        earlier: What earlier runs left.
         has_ended: Whether a callback had ended that run.
     """
 
@@ -51,7 +51,7 @@ class ResumePoint:
 
     @classmethod
     def find(cls, template: FileTemplate, storage: Storage) -> "ResumePoint | None":
-        """Open the newest undamaged checkpoint with a record; warn of damaged and of stock ones.
+        """Open the newest undamaged checkpoint with a record; warn of damaged and stock files.
 
         Raises:
             CheckpointSchemaError: If a newer version of this package wrote one of the files.
@@ -79,10 +79,10 @@ class ResumePoint:
 
     @classmethod
     def at(cls, path: str, saved_at: str, storage: Storage) -> "ResumePoint":
-        """Open the checkpoint that the first process has found, and verified.
+        """Open the checkpoint that the first process has found and verified.
 
         Raises:
-            CheckpointCorruptError: If another one stands there.
+            CheckpointCorruptError: If this process finds a different one there.
         """
         checkpoint = open_checkpoint(path, storage.fetching())
         fields = checkpoint.record or {}
@@ -97,10 +97,10 @@ class ResumePoint:
         return cls(checkpoint, info, fields, EarlierRun(info, fields, [], storage, {}))
 
     def state_of(self, one: Stateful) -> dict[str, Any] | None:
-        """Return the checked state that the file holds for `one`, if it holds one.
+        """Return the state that the file holds for `one`, checked, or `None`.
 
         Raises:
-            CheckpointError: If the state is not usable; the text names the file.
+            CheckpointError: If the state is unusable; the message names the file.
         """
         with reporting(self.info.path):
             return stored_state(one, self.record)
@@ -111,7 +111,7 @@ class ResumePoint:
         return self.record["epochs"][-1] if self.record["epochs"] and not self.info.batch else None
 
     def complete_history(self, logs: Mapping[str, Any]) -> None:
-        """Add to the history what callbacks behind ours add to the logs of the last epoch."""
+        """Add the metrics that callbacks after ours add to the logs of the last epoch."""
         history, count = self.record["history"], len(self.record["epochs"])
         for name, value in scalar_logs(logs).items():
             values = history.setdefault(name, [])
@@ -126,14 +126,14 @@ class ResumePoint:
         return run.companions.has_ended(state, self.last_epoch, self.info.metrics)
 
     def is_newer_than(self, other: "ResumePoint") -> bool:
-        """Tell whether this one's file is newer."""
+        """Tell whether the checkpoint is newer than another one."""
         return self.info.age_key > other.info.age_key
 
     def restore(self, model: Any) -> None:
-        """Put weights, optimizer and random state back.
+        """Restore weights, optimizer and random state.
 
         Raises:
-            CheckpointCorruptError: If its place in the epoch cannot be.
+            CheckpointCorruptError: If its position in the epoch is impossible.
             CheckpointMismatchError: If the model or its compilation differs.
         """
         with reporting(self.info.path):
@@ -153,19 +153,19 @@ class ResumePoint:
             )
         if self.info.batch and self.record["compiled"] != compiled(model):
             raise CheckpointMismatchError(
-                f"{self.info.path!r} was saved in the middle of an epoch, and the model is "
-                "compiled with another loss or other metrics than then"
+                f"{self.info.path!r} was saved in the middle of an epoch, and the model is now "
+                "compiled with another loss or other metrics"
             )
         for one in (EpochMetrics(model), DataOrder()):
-            self.state_of(one)  # refused before anything is loaded
+            self.state_of(one)  # raises before anything is loaded
         restore_open(model, self.checkpoint)
 
     def enter_epoch(self, model: Any, run: Run) -> None:
-        """At the begin of the first epoch: leave no trace on the model, skip what is done.
+        """Enter the first epoch: clean up the model, and skip the batches that are done.
 
         Args:
             model: The model in training.
-            run: The run that continues. A loop of the user's own has to skip by itself.
+            run: The run that continues. A custom loop has to skip batches itself.
         """
         forget_start(model)
         self.restore_history(model)
@@ -190,7 +190,7 @@ class ResumePoint:
         )
 
     def pass_over_epochs(self, model: Any) -> None:
-        """Let the data of the running `fit` be as after the epochs that are done."""
+        """Move the data of the running `fit` past the completed epochs."""
         epochs = self.info.epoch or 0
         if epochs < (epochs_of_fit(model) or 0):
             order, steps = DataOrder.of(model), self.record.get("epoch_steps")
@@ -200,11 +200,11 @@ class ResumePoint:
             self._restore_process()
 
     def _restore_process(self) -> None:
-        """Put the random numbers back, which drawing data again may have used."""
+        """Restore the random numbers, because drawing data again may have used some."""
         restore_process(self.record["states"]["random"])
 
     def restore_history(self, model: Any) -> None:
-        """Put the epochs before into the history that `fit` returns."""
+        """Prepend the earlier epochs to the history that `fit` returns."""
         history = getattr(model, "history", None)
         if history is None or not isinstance(getattr(history, "history", None), dict):
             return

@@ -232,5 +232,5 @@ def test_slow_drawing_shows_its_progress(tmp_path, monkeypatch, capsys):
         fit(tmp_path, KINDS["a generator"], crash_after(2 * STEPS + 3), save_freq=2)
     fit(tmp_path, KINDS["a generator"], save_freq=2)
     shown = capsys.readouterr().out
-    assert "drawing the data of the epochs that are done again: batch 10 of 10" in shown
+    assert "drawing the data of the completed epochs again: batch 10 of 10" in shown
     assert "drawing the batches that are done again: batch 2 of 2" in shown
