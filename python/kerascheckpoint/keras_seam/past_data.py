@@ -19,6 +19,7 @@ from .py_dataset import count_epochs, holds_batches, start_at_index
 
 Show = Callable[[str], object]  # shows a line of text
 
+_EPOCH_METHODS = ("_enumerate_iterator", "enumerate_epoch")  # newer and older Keras
 _SILENT = 3.0  # seconds before the first line of progress, and between lines
 
 
@@ -87,13 +88,13 @@ def begin_after(
 ) -> None:
     """Make the epoch that begins in the running `fit` of `model` continue after `count` batches.
 
-    They are skipped, without being drawn if possible. In their place, `fit` gets one step that trains
-    nothing and reaches no callback, so that it has logs even if no batch of the epoch is left.
+    They are skipped, and not even drawn if possible. `fit` gets one step instead, which trains
+    nothing and reaches no callback, so that it has logs even if no batch is left.
 
     Args:
         model: The model in training.
         count: Number of batches that are done, 1 or more.
-        show: Shows the progress if drawing takes seconds.
+        show: Shows the progress of slow data.
         on_first, on_last: Called once the metrics are built, and once the data are in place.
         is_past: Whether the data are past those batches already.
 
@@ -101,21 +102,24 @@ def begin_after(
         RuntimeError: If the data of this `fit` cannot be reached.
     """
     iterator = _required_iterator(model)
-    name = "_enumerate_iterator" if hasattr(iterator, "_enumerate_iterator") else "enumerate_epoch"
+    name = next(each for each in _EPOCH_METHODS if hasattr(iterator, each))
     whole_epoch = getattr(iterator, name)
 
     def rest_of_epoch() -> Iterator[Any]:
         vars(iterator).pop(name)
-        wait_for_start = (lambda: None) if is_past else start_at_index(iterator, count)
-        steps, draws = whole_epoch(), wait_for_start is None
+        wait_for_start = _nothing if is_past else start_at_index(iterator, count)
+        steps, draws = whole_epoch(), not wait_for_start
         step = _pass_over(iterator, model, steps, count, show, on_first, draws=draws)
-        if wait_for_start:
-            wait_for_start()
+        (wait_for_start or _nothing)()
         on_last()
         yield _step_without_training(model, step)
         yield from steps
 
     setattr(iterator, name, rest_of_epoch)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _required_iterator(model: Any) -> Any:

@@ -60,6 +60,9 @@ class EarlierRun:
         for info in catalog.ranked(valued, values, direction):
             if whole == count:
                 return
+            if info.path == self.info.path:  # verified already
+                whole += 1
+                continue
             checkpoint = catalog.open_first_valid([info], self.storage)
             if checkpoint is None:
                 self.files.remove(info)
