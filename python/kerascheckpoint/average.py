@@ -33,20 +33,18 @@ def average_checkpoints(
     Floating-point weights are averaged in float64. So are moving statistics such as those of
     `BatchNormalization`; run the new model over training data if they must fit it exactly.
     Integers, flags, seeds, config and assets come from the newest file. Optimizer state is left
-    out, with a `CheckpointWarning`, unless there is only one file. A `.keras` file keeps how the
-    model was compiled: `keras.saving.load_model()` returns a model that can be evaluated and
-    trained at once, with a new optimizer, and Keras warns that it skips the old one's variables.
+    out, with a `CheckpointWarning`, unless there is only one file. A `.keras` average stays
+    compiled, with a new optimizer; Keras warns that it skips the old one's variables when loading.
     Only one array is in memory at a time.
 
     Args:
         paths: Checkpoints of one model, all with the same suffix.
-        output: Where to write the average, with the suffix of `paths`. An average of `.orbax`
-            directories may also be a `.keras` or `.weights.h5` file.
+        output: Where to write the average, with the suffix of `paths`. For `.orbax` directories it
+            may also be a `.keras` or `.weights.h5` file.
         storage_options: For URLs, what fsspec needs to reach them.
 
     Returns:
-        The info of the new file. Its record names the sources. It has no metrics, and training
-        cannot resume from it.
+        The info of the new file, which names its sources. Training cannot resume from it.
 
     Raises:
         TypeError: If `paths` is one path instead of a list.

@@ -74,26 +74,22 @@ class Saver:
 
         Args:
             model: The model.
-            path: Where to; the suffix decides what is saved.
+            path: The target; its suffix decides what is saved.
             fields: The record's fields, without checksums.
-            done: Called with the error, or `None` when the file is durable: before this returns,
-                or in the background by a later `report_finished`.
-            processes: Those that write the file together, if there are several; each of them makes
-                this call, and only the first one's `fields` count.
+            done: Called with the error, or with `None` when the file is durable: before this
+                returns, or for background saves by a later `report_finished`.
+            processes: The processes that write the file together, if there are several. Each of
+                them makes this call; only the first one's `fields` are used.
             state_arrays: Arrays that `fields` refers to, by names that begin with
-                `model_state.STATE`. Nobody may change them before the file is durable.
+                `model_state.STATE`. They must not change before the file is durable.
 
         Raises:
-            Exception: What the model's own code raises; errors of the writing go to `done`.
+            Exception: Whatever the model's own code raises; write errors go to `done`.
         """
         self._writer.wait_for_room()
         target = Target(path, self._storage, self._root, self._next_writers(processes))
-        try:
-            form, content = self._content(model, form_of(path), target.writers.index == 0)
-            content = content.with_arrays(state_arrays or {})
-        except BaseException as error:
-            give_up(target.writers, error)
-            raise
+        form, content = self._content(model, form_of(path), target.writers)
+        content = content.with_arrays(state_arrays or {})
         writer = self._writers.setdefault(form, form.writer())
         run_here = self._writer.run_here if self._on_background else _run_and_report
         if processes is not None and form.processes == "first":
@@ -103,18 +99,29 @@ class Saver:
         elif not self._on_background:
             _run_and_report(lambda: self._write_now(writer, target, content, fields), done)
         else:
-            staged_snapshot = self._memory.stage(content, writer.offsets)
+            self._write_later(writer, target, content, fields, done)
 
-            def job() -> None:
-                try:
-                    writer.save(target, staged_snapshot.content(), fields)
-                finally:
-                    self._memory.release(staged_snapshot)
+    def _write_later(
+        self,
+        writer: CheckpointWriter,
+        target: Target,
+        content: ModelSnapshot,
+        fields: Mapping[str, Any],
+        done: OnSaved,
+    ) -> None:
+        """Stage a snapshot now, and have it written in the background."""
+        staged_snapshot = self._memory.stage(content, writer.offsets)
 
-            self._writer.submit(job, done)
+        def job() -> None:
+            try:
+                writer.save(target, staged_snapshot.content(), fields)
+            finally:
+                self._memory.release(staged_snapshot)
+
+        self._writer.submit(job, done)
 
     def _next_writers(self, processes: Processes | None) -> Writers:
-        """Return those who write the next file; every process calls this for each."""
+        """Return the writers of the next file; every process calls this for each file."""
         if processes is None:
             return ALONE
         if self._conversation is None:
@@ -122,9 +129,21 @@ class Saver:
         return self._conversation.next_save()
 
     def _content(
-        self, model: Any, form: Form, is_first: bool
+        self, model: Any, form: Form, writers: Writers
     ) -> tuple[Form, ModelSnapshot | KerasSave]:
-        """Return what is to be written, and the form that takes it."""
+        """Return what is to be written, and the form that takes it.
+
+        If that fails, tell the other writers, which would wait for this process.
+        """
+        try:
+            return self._capture(model, form, is_first=writers.index == 0)
+        except BaseException as error:
+            give_up(writers, error)
+            raise
+
+    def _capture(
+        self, model: Any, form: Form, *, is_first: bool
+    ) -> tuple[Form, ModelSnapshot | KerasSave]:
         weights_only = form.weights_only or self._weights_only
         if form.takes == "snapshot" and not saves_itself(model, weights_only=weights_only):
             content = self._snapshotter.take(
