@@ -36,7 +36,7 @@
 #'   by its name, each with any format that Python knows. A file of the template
 #'   `"{epoch:02d}-{val_loss:.2f}.keras"` is named after its epoch, in two digits, and its
 #'   validation loss, with two decimals. Without placeholders each save replaces
-#'   the file before it. Write a brace that belongs to a name twice.
+#'   the previous file. Write a brace that belongs to a name twice.
 #'
 #'   A leading `~` is expanded, a relative path is fixed when the callback is made, and
 #'   missing directories are created. A URL such as `"s3://bucket/run/{epoch:02d}.keras"`
@@ -79,8 +79,8 @@
 #'     not to. It is asked at the end of each batch and epoch. `epoch` and `batch` count
 #'     from 1; at the end of an epoch `batch` is `NULL`. `logs` is a named list of metrics.
 #'
-#'   Metrics are less reliable in the middle of an epoch: they start anew with each epoch,
-#'   so they may stand for a single batch, and there is no validation. Whatever is still
+#'   Metrics are less reliable in the middle of an epoch: they start again with each epoch,
+#'   so they may cover only a single batch, and there is no validation. Whatever is still
 #'   unsaved is saved when training ends.
 #' @param initial_value_threshold `NULL`, or a number: the value of `monitor` that the
 #'   first model must beat to count as best. With `save_best_only = TRUE` an existing file
@@ -95,15 +95,15 @@
 #' @param min_delta A number, 0 or larger: the smallest change of `monitor` that counts as
 #'   an improvement.
 #' @param save_on_background `TRUE`: training goes on while the file is written. The file
-#'   holds the state at the instant of the save. Under reticulate 1.28 Python's threads
-#'   rest while R code runs, so a file may appear later; it is complete when `fit()`
+#'   holds the state at the time of the save. Under reticulate 1.28, Python's threads do
+#'   not run while R code runs, so a file may appear later; it is complete when `fit()`
 #'   returns. No accepted file is lost when the R session ends.
 #' @param resume `TRUE`: before training starts, restore the newest usable checkpoint of
 #'   `filepath` (weights, optimizer, metrics, random state) and carry on from its epoch
 #'   and batch, up to the `epochs` of `fit()`. Without a checkpoint training starts from
 #'   the beginning.
 #' @param save_on_interrupt `TRUE`: on an interrupt (Ctrl-C, Esc) or SIGTERM, finish the
-#'   batch in hand, save a checkpoint, and let `fit()` return normally. Or the names of the
+#'   current batch, save a checkpoint, and let `fit()` return normally. Or the names of the
 #'   signals to do so for, such as `c("SIGTERM", "SIGUSR1")`.
 #' @param on_save_error What to do when a file could not be written: `"raise"` ends
 #'   training with an error; `"warn"` warns, and training goes on.
