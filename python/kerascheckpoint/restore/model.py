@@ -18,7 +18,7 @@ from ..notify import warn
 from ..snapshot import model_objects
 from ..snapshot.compiled import optimizer_name
 from ..state.base import stored_state
-from ..state.random import RandomNumbers
+from ..state.random import RandomState
 from ..storage.places import storage_for
 from ..verify import warn_of_changes
 from . import assets, optimizers
@@ -115,7 +115,7 @@ def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack)
 
 def _states(model: Any, checkpoint: OpenCheckpoint) -> Iterator[Part]:
     """Yield the states that are restored together with the weights, if the file has them."""
-    for one in (RandomNumbers(model),):
+    for one in (RandomState(model),):
         with reporting(checkpoint.path):
             state = stored_state(one, checkpoint.record or {})
         if state is not None:

@@ -18,7 +18,7 @@ from .packing import pack, unpack
 _KERAS_SEED = (2,)  # shape of the state of a seed generator
 
 
-class RandomNumbers:
+class RandomState:
     """The random state of the process and of a model's seed generators: the record's "random"."""
 
     name = "random"

@@ -13,7 +13,7 @@ from ..policies.monitor import scalar_logs
 from ..snapshot.compiled import compiled, optimizer_name
 from ..state.base import capture
 from ..state.metrics import EpochMetrics
-from ..state.random import RandomNumbers
+from ..state.random import RandomState
 from .run import Run
 
 
@@ -69,11 +69,11 @@ def _progress(run: Run) -> dict[str, Any]:
 
 def hold(model: Any) -> dict[str, Any]:
     """Return the states that validation changes, for a save during validation."""
-    return capture([RandomNumbers(model), EpochMetrics(model)])
+    return capture([RandomState(model), EpochMetrics(model)])
 
 
 def _states(model: Any, run: Run, *, epoch_done: bool) -> dict[str, Any]:
-    states = capture([RandomNumbers(model), run.companions, run.script])
+    states = capture([RandomState(model), run.companions, run.script])
     if not epoch_done:
         states |= capture([EpochMetrics(model)])
     if not epoch_done or run.order.spans_epochs:

@@ -7,7 +7,7 @@ import pytest
 
 from kerascheckpoint import CheckpointCorruptError
 from kerascheckpoint.state.packing import pack
-from kerascheckpoint.state.random import RandomNumbers
+from kerascheckpoint.state.random import RandomState
 from support.restoring import SUFFIXES, assert_refused, saved_now
 from support.training import noisy_model, train
 
@@ -29,7 +29,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("way", UNUSABLE)
 def test_an_unusable_random_state_is_found_before_anything_is_loaded(tmp_path, suffix, way):
     model = noisy_model()
-    state = UNUSABLE[way](RandomNumbers(model).capture())
+    state = UNUSABLE[way](RandomState(model).capture())
     states = {"random": {"version": 1} | state}
     path = saved_now(model, tmp_path / f"m{suffix}", states=states)
     other = noisy_model()
@@ -42,7 +42,7 @@ def test_an_unusable_random_state_is_found_before_anything_is_loaded(tmp_path, s
 @pytest.mark.parametrize("array", [np.zeros(9, np.uint32), np.zeros(2, np.float32)])
 def test_a_seed_of_another_form_is_a_difference(tmp_path, array):
     model = noisy_model()
-    state = RandomNumbers(model).capture() | {"layers": [pack(array)]}
+    state = RandomState(model).capture() | {"layers": [pack(array)]}
     path = saved_now(model, tmp_path / "m.keras", states={"random": {"version": 1} | state})
     other = noisy_model()
     train(other)

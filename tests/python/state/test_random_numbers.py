@@ -92,9 +92,7 @@ def test_without_a_seed_and_a_generator_nothing_of_tensorflow_is_made(tmp_path):
     tf.random.set_seed(None)
     tf.random.set_global_generator(None)
     assert not [
-        name
-        for name in random_state.RandomNumbers(model).capture()
-        if name.startswith("tensorflow")
+        name for name in random_state.RandomState(model).capture() if name.startswith("tensorflow")
     ]
 
 
@@ -102,7 +100,7 @@ def test_without_a_seed_and_a_generator_nothing_of_tensorflow_is_made(tmp_path):
 def test_pytorchs_numbers_go_on():
     import torch
 
-    state = random_state.RandomNumbers(noisy_model()).capture()
+    state = random_state.RandomState(noisy_model()).capture()
     expected = torch.rand(3)
     torch.manual_seed(1)
     random_state.restore_process(state)
@@ -126,7 +124,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("name", UNUSABLE)
 def test_an_unusable_state_is_found_by_the_check(name):
     model = noisy_model()
-    numbers = random_state.RandomNumbers(model)
+    numbers = random_state.RandomState(model)
     state = {"version": 1} | numbers.capture() | UNUSABLE[name]
     with pytest.raises(CheckpointCorruptError, match="its state 'random' is not usable"):
         stored_state(numbers, {"states": {"random": state}})
