@@ -37,6 +37,12 @@ def whole(name: str, value: Any, least: int) -> int:
     )
 
 
+def verbosity(name: str, value: Any) -> int:
+    """Return a whole number of at least 0; a truth value counts as 0 or 1."""
+    is_flag = type(value).__name__ in ("bool", "bool_")
+    return whole(name, int(value) if is_flag else value, 0)
+
+
 def optional_whole(name: str, value: Any, least: int) -> int | None:
     """Return a whole number of at least `least`, or `None`."""
     return None if value is None else whole(name, value, least)

@@ -190,9 +190,7 @@ def _save_freq(name: str, value: Any) -> Any:
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "filepath": lambda name, value: FileTemplate.parse(value).text,
     "monitor": arguments.text,
-    "verbose": lambda name, value: arguments.whole(
-        name, int(value) if value in (0, 1) else value, 0
-    ),
+    "verbose": arguments.verbosity,
     "save_best_only": arguments.flag,
     "save_weights_only": arguments.flag,
     "mode": lambda name, value: arguments.mode(value),

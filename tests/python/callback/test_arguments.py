@@ -5,6 +5,7 @@ import math
 import pickle
 
 import keras
+import numpy as np
 import pytest
 
 from kerascheckpoint import (
@@ -69,6 +70,7 @@ def test_keras_eight_arguments_come_first_and_by_position(tmp_path):
 def test_verbose_may_be_true_or_false_as_for_keras(tmp_path):
     assert ModelCheckpoint(tmp_path / "m.keras", verbose=True).verbose == 1
     assert ModelCheckpoint(tmp_path / "m.keras", verbose=False).verbose == 0
+    assert ModelCheckpoint(tmp_path / "m.keras", verbose=np.True_).verbose == 1
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,7 @@ def test_verbose_may_be_true_or_false_as_for_keras(tmp_path):
         ("monitor", ""),
         ("verbose", -1),
         ("verbose", "yes"),
+        ("verbose", np.array([0, 1])),
         ("save_best_only", "no"),
         ("save_weights_only", None),
         ("initial_value_threshold", "0.5"),
