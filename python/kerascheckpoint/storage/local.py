@@ -66,8 +66,8 @@ class LocalStorage:
         """Make the directory, check it, remove leftovers; return the free bytes of its disk."""
         try:
             durable.make_directories(directory)
-            if only_path is not None and is_directory_in_the_way(only_path):
-                raise IsADirectoryError(None, "Is an existing directory")
+            if only_path is not None and not only_path.endswith(DIRECTORY_SUFFIXES):
+                _check_replaceable(only_path)
             if not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(None, f"No permission to write in {directory!r}")
             leftovers.try_out(directory)
@@ -89,8 +89,7 @@ class LocalStorage:
         staged = None
         try:
             target = os.path.realpath(path)
-            if os.path.isdir(target):
-                raise IsADirectoryError(errno.EISDIR, "Is an existing directory", path)
+            _check_replaceable(target)
             if root is not None:
                 os.stat(root)
             durable.make_directories(os.path.dirname(target))
@@ -185,9 +184,16 @@ def _naming(path: str) -> Iterator[None]:
         raise
 
 
-def is_directory_in_the_way(path: str) -> bool:
-    """Tell whether a directory stands where a checkpoint should go that is a file."""
-    return os.path.isdir(path) and not path.endswith(DIRECTORY_SUFFIXES)
+def _check_replaceable(path: str) -> None:
+    """Raise an OSError if there is anything but a file at `path`: a directory, a device, a pipe."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # nothing there; the save reports any other reason
+        return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is an existing directory", path)
+    if not stat.S_ISREG(mode):
+        raise FileExistsError(errno.EEXIST, "Is not a regular file", path)
 
 
 def _size_below(directory: str) -> int:

@@ -114,6 +114,20 @@ def test_a_failure_before_the_rename_says_that_the_old_file_is_there(monkeypatch
     assert path.read_bytes() == b"old"
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_pipe_or_a_device_is_not_replaced(is_link, tmp_path):
+    """Root could rename a file over a device of the whole system."""
+    pipe, path = tmp_path / "pipe", tmp_path / "m.keras"
+    os.mkfifo(pipe)
+    path.symlink_to(pipe) if is_link else pipe.rename(path)
+    with pytest.raises(CheckpointWriteError, match=r"m\.keras.*Is not a regular file"):
+        LocalStorage().prepare(str(tmp_path), 1, str(path))
+    with pytest.raises(CheckpointWriteError, match=r"m\.keras.*Is not a regular file"):
+        publish(path)
+    assert path.is_fifo()
+    assert names_in(tmp_path) == (["m.keras", "pipe"] if is_link else ["m.keras"])
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), ValueError("mine")])
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
 def test_an_exception_leaves_the_old_file_and_nothing_else(error, suffix, tmp_path):
