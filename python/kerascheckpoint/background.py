@@ -19,7 +19,7 @@ _unreported: "dict[Future[None], None]" = {}
 
 
 class BackgroundWriter:
-    """Runs jobs while training goes on and reports their outcomes in order.
+    """Runs jobs while training continues, and reports their outcomes in order.
 
     `concurrent.futures` finishes accepted jobs before the interpreter exits.
     """

@@ -63,12 +63,12 @@ class ModelCheckpoint(BatchEvents):
         keep_last: Number of newest files to keep. With `keep_best`, a file stays if either rule
             keeps it.
         min_delta: Smallest change of `monitor` that counts as an improvement.
-        save_on_background: Write files while training goes on.
+        save_on_background: Write files while training continues.
         resume: Continue from the newest usable checkpoint of `filepath`, if there is one.
         save_on_interrupt: With `True`, SIGINT and SIGTERM end training after the current batch,
             with a checkpoint first. Names such as `("SIGTERM", "SIGUSR1")` choose other signals. A
             second signal ends training at once.
-        on_save_error: `"raise"`, or `"warn"` to go on training when a file could not be written.
+        on_save_error: `"raise"`, or `"warn"` to continue training when a file could not be written.
         storage_options: `dict` for fsspec (endpoint, credentials ...), if `filepath` is a URL.
         after_save: Function that is called on the main thread with the `CheckpointInfo` of each
             durable file. An exception in it counts as a failed save.

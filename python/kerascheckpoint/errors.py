@@ -63,4 +63,4 @@ class CheckpointNameError(CheckpointError, KeyError):
 
 
 class CheckpointWarning(UserWarning):
-    """Something the user should know about, though training goes on."""
+    """Something the user should know about, though training continues."""

@@ -66,27 +66,28 @@ def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take hold of values as `hold_shards` does, but leave sharded arrays in host memory as is.
+    """Hold values as `hold_shards` does, but leave sharded arrays in host memory as they are.
 
     Returns:
-        The held values; `start_copies` copies those that are still the backend's own arrays there.
+        The held values; `start_copies` copies those that are still the backend's own arrays.
     """
     own = getattr(backend(), "hold_parts", None)
     return hold(values) if own is None else dict(own(_plain(values)))
 
 
 def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Start to copy the sharded arrays that lie in host memory, and return at once.
+    """Start to copy the sharded arrays in host memory, and return immediately.
 
     Returns:
-        The copies, the backend's own arrays; training may go on. `hold_shards` waits for them.
+        The copies, as the backend's own arrays. Training can continue; `hold_shards` waits for
+        them.
     """
     own = getattr(backend(), "start_copies", None)
     return {} if own is None else dict(own(held))
 
 
 def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take hold of values as `hold` does, but leave an array on several devices where it is.
+    """Hold values as `hold` does, but leave an array on several devices where it is.
 
     Returns:
         The held values; those for which `is_sharded` is true are the backend's own arrays.
@@ -96,13 +97,13 @@ def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_sharded(value: Any) -> bool:
-    """Tell whether a held value lies in parts on several devices."""
+    """Tell whether a held value is split over several devices."""
     own = getattr(backend(), "is_sharded", None)
     return own is not None and bool(own(value))
 
 
 def layout_of(held: Any) -> Any:
-    """Return shape, dtype and places of a held value for which `is_sharded` is true."""
+    """Return the shape, dtype and sharding of a held value for which `is_sharded` is true."""
     own: Any = backend()
     return own.layout_of(held)
 

@@ -77,7 +77,7 @@ def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_sharded(value: Any) -> bool:
-    """Tell whether an array lies in parts on several devices, of this process or of others."""
+    """Tell whether an array is split over several devices, of this process or others."""
     return (
         isinstance(value, jax.Array)
         and len(value.sharding.device_set) > 1
@@ -105,7 +105,7 @@ def gather(value: Any) -> Array:
 
 
 def from_parts(layout: Any, read: "Callable[[Index], Array]") -> Any:
-    """Return an array of a layout; each process reads its own parts.
+    """Return a new array with a layout; each process reads its own parts.
 
     Args:
         layout: What `layout_of` returned.
@@ -115,7 +115,7 @@ def from_parts(layout: Any, read: "Callable[[Index], Array]") -> Any:
     parts = []
     for device, index in sharding.addressable_devices_indices_map(shape).items():
         part = jax.device_put(read(_bounded(index, shape)), device)
-        parts.append(part.block_until_ready())  # so that one part at most is in memory twice
+        parts.append(part.block_until_ready())  # so that at most one part is in memory twice
     return jax.make_array_from_single_device_arrays(shape, sharding, parts)
 
 

@@ -22,11 +22,11 @@ from .comparison import StoredState
 
 
 class ModelVariables:
-    """All variables, each object's through its own `load_own_variables`.
+    """All variables of a model, loaded through each object's own `load_own_variables`.
 
-    Arrays that are spread over devices are read part by part and replaced one after the other, so
-    no more than one of them is in memory twice. The old values of such an object are not kept.
-    Objects with loading code of their own, which may refuse, come first and are kept.
+    Arrays on several devices are read part by part and replaced one at a time, so at most one of
+    them is in memory twice. The old values of their objects are not kept. Objects with their own
+    loading code, which may fail, are loaded first, and their old values are kept.
     """
 
     def __init__(self, model: Any, stored: StoredState) -> None:
@@ -79,7 +79,7 @@ class ModelVariables:
                 )
 
     def _read(self, array: ArraySpec) -> Any:
-        """Return an array of the file; of one that is spread over devices, the own parts alone."""
+        """Read an array from the file; if it lies on several devices, only this process's parts."""
         layout = self._layouts.get(array.name)
         if layout is None:
             return self._stored.read(array)

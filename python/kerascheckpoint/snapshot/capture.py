@@ -53,10 +53,10 @@ class Snapshotter:
 
     @not_importing_tensorflow()
     def prepare(self, model: Any) -> None:
-        """Walk over a built model beforehand, so that the first save need not.
+        """Find the objects of a built model in advance, so that the first save need not.
 
-        On TensorFlow the first step still builds the optimizer, so a walk before it would be lost.
-        An error of the walk occurs again at that save, which reports it.
+        On TensorFlow, the first step may still build the optimizer, which would make this useless.
+        An error occurs again at the first save, which reports it.
         """
         optimizer = getattr(model, "optimizer", None)
         if model.built and getattr(optimizer, "built", True):
@@ -65,7 +65,7 @@ class Snapshotter:
 
     @not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool, hold: Hold = hold) -> ModelSnapshot:
-        """Return everything that a file of `model` holds, without a copy wherever possible.
+        """Return everything that a file of `model` holds, copying as little as possible.
 
         Values in host memory become NumPy views. Arrays on devices stay there until
         `snapshot.staging` brings them to the host. Both are valid only until training continues,
@@ -73,8 +73,8 @@ class Snapshotter:
 
         Args:
             model: The model.
-            weights_only: Whether config and assets are left out.
-            hold: Takes hold of the arrays: `backends.arrays.hold`, or another of its kind.
+            weights_only: Whether to leave out config and assets.
+            hold: How to hold the arrays: `backends.arrays.hold` or a variant of it.
 
         Raises:
             KerasMustHandleError: If only Keras itself can save this model.

@@ -1,4 +1,4 @@
-"""Open the checkpoint that the first process has found in all processes of a training."""
+"""Open the checkpoint that the first process has found, in all processes of a training."""
 
 import dataclasses
 import io
@@ -16,16 +16,16 @@ from .role import all_or_none
 def open_together(
     found: ResumePoint | None, path: str, saved_at: str, storage: Storage, group: Processes
 ) -> ResumePoint:
-    """Return the checkpoint, opened in every process: a collective call.
+    """Return the checkpoint, opened in every process (a collective call).
 
-    The first process sends a file to those that do not see it, because the disk is not theirs or
-    because they see an older state of it.
+    The first process sends a file to those that do not see it, because they use another disk or see
+    an older state of it.
 
     Args:
         found: The checkpoint as the first process has opened it; `None` in the others.
         path: Its path.
-        saved_at: When it was saved.
-        storage: Where it is.
+        saved_at: Time of its save, as its record has it.
+        storage: Its place.
         group: The processes.
 
     Raises:
