@@ -40,5 +40,7 @@ for (vignette in list.files("vignettes", "[.]Rmd$", full.names = TRUE)) {
   page <- file.path(articles, sub("[.]Rmd$", ".md", basename(vignette)))
   title <- rmarkdown::yaml_front_matter(vignette)$title
   text <- gsub(paste0(normalizePath(articles), "/"), "", readLines(page), fixed = TRUE)
+  # The page becomes NAME/index.html. MkDocs adapts links of Markdown, but not those of HTML.
+  text <- gsub('<img src="', '<img src="../', text, fixed = TRUE)
   writeLines(c(paste("#", title), "", text), page)
 }
