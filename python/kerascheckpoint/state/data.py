@@ -15,6 +15,7 @@ from ..keras_seam.fit_control import epoch_iterator
 from ..keras_seam.loader_data import LoaderData
 from . import tensorflow_random
 from .arrays import KEY
+from .host_draws import HostDraws
 from .random import capture_process, check_process, restore_process
 
 _ON_ITERATOR = "_kerascheckpoint_order"
@@ -26,13 +27,19 @@ class DataOrder:
     Args:
         arrays: The arrays that a `fit` trains on, if it trains on arrays.
         loader: The loader that it trains on, if that has state.
+        draws: The draws of the generator that it trains on, if that is the host's.
     """
 
     name = "data"
     version = 2
 
-    def __init__(self, arrays: ArrayData | None = None, loader: LoaderData | None = None) -> None:
-        self._arrays, self._loader = arrays, loader
+    def __init__(
+        self,
+        arrays: ArrayData | None = None,
+        loader: LoaderData | None = None,
+        draws: HostDraws | None = None,
+    ) -> None:
+        self._arrays, self._loader, self._draws = arrays, loader, draws
         self._random: dict[str, Any] | None = None
         self._epoch: int | None = None
 
@@ -48,14 +55,18 @@ class DataOrder:
         iterator = epoch_iterator(model)
         if iterator is None:
             return cls()
-        made = cls(ArrayData.of(model), LoaderData.of(model))
-        found: DataOrder = vars(iterator).setdefault(_ON_ITERATOR, made)
+        attributes = vars(iterator)
+        if _ON_ITERATOR not in attributes:
+            made = cls(ArrayData.of(model), LoaderData.of(model), HostDraws.of(model))
+            attributes[_ON_ITERATOR] = made
+        found: DataOrder = attributes[_ON_ITERATOR]
         return found
 
     @property
     def spans_epochs(self) -> bool:
         """Whether the data of an epoch may depend on where the previous epoch ended."""
-        return any(data.spans_epochs for data in (self._arrays, self._loader) if data is not None)
+        found = [data for data in (self._arrays, self._loader) if data is not None]
+        return self._draws is not None or any(data.spans_epochs for data in found)
 
     def prepare(self) -> None:
         """Make the order of future epochs depend only on state that can be saved."""
@@ -81,6 +92,8 @@ class DataOrder:
         if self._arrays is not None:
             return self._capture_arrays(self._arrays)
         state: dict[str, Any] = {"epoch": self._random}
+        if self._draws is not None:
+            state["draws"] = self._draws.capture()
         found = None if self._loader is None else self._loader.state()
         if found is not None and self._loader is not None:
             iterator = {"kind": found["kind"], "bytes": {KEY: found["bytes"]}}
@@ -103,6 +116,8 @@ class DataOrder:
         for name in ("seed", "drawn"):
             if not isinstance(state.get(name), int | None) or (state.get(name) or 0) < 0:
                 raise ValueError(f"{name} is not a count")
+        if state.get("draws") is not None:
+            HostDraws.check(state["draws"])
         iterator = state.get("iterator")
         if iterator is not None:
             content = iterator["bytes"][KEY]
@@ -145,6 +160,11 @@ class DataOrder:
         if place:
             self._random, self._epoch = state["epoch"], epoch
         return True
+
+    def before_passing(self, state: Mapping[str, Any]) -> None:
+        """Let batches that are drawn again find the host's random numbers that they found."""
+        if self._draws is not None and state.get("draws") is not None:
+            self._draws.restore(state["draws"])
 
     def has_place(self, state: Mapping[str, Any]) -> bool:
         """Tell whether a state has the position in the data, so that no epoch is drawn again."""

@@ -31,6 +31,11 @@ def set_host_state(capture: "_Capture | None", restore: "_Restore | None") -> No
         _functions = capture, restore
 
 
+def is_there() -> bool:
+    """Tell whether there is a host whose random state is known."""
+    return _functions is not None
+
+
 def capture() -> str | None:
     """Return the host's random state as JSON text, or `None` without a host."""
     if _functions is None:

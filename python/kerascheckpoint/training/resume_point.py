@@ -195,7 +195,10 @@ class ResumePoint:
         if epochs < (epochs_of_fit(model) or 0):
             order, steps = DataOrder.of(model), self.record.get("epoch_steps")
             state = self.state_of(order)
-            has_place = state is not None and order.has_place(state)
+            has_place = False
+            if state is not None:
+                order.before_passing(state)
+                has_place = order.has_place(state)
             pass_over_epochs(model, epochs, steps, print_message, has_place=has_place)
             self._restore_process()
 
