@@ -75,7 +75,16 @@ def test_a_number_is_found_in_whatever_holds_exactly_one(value, number):
 
 
 @pytest.mark.parametrize(
-    "value", [7, np.int64(7), np.int32(7), np.array(7), np.array([7]), [7], keras.Variable(7)]
+    "value",
+    [
+        7,
+        np.int64(7),
+        np.int32(7),
+        np.array(7),
+        np.array([7]),
+        [7],
+        keras.Variable(7, trainable=False),
+    ],
 )
 def test_a_whole_number_stays_one(value):
     value = keras.ops.cast(value, "int32") if isinstance(value, keras.Variable) else value
