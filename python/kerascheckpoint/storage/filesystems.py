@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -26,8 +25,6 @@ _EXTRAS = {
     "hf": ("huggingface_hub", None),
 }
 _SILENCE = 60.0  # seconds without an answer of an sftp server until its connection counts as broken
-_PART = 16 << 20  # bytes of a part of an S3 upload; several parts are in memory and on their way
-_MOST_PARTS = 9000  # S3 takes 10,000
 _TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 _IDENTITIES = ("ETag", "etag", "generation", "md5Hash", "content_settings", "ino", *_TIMES)
 
@@ -93,14 +90,6 @@ def forget(fs: Any) -> None:
     """Make `connect` never return this file system again; its connection may be broken."""
     if fs is not None:
         type(fs).clear_instance_cache()
-
-
-def upload(fs: Any, local: str, name: str) -> None:
-    """Upload a local file, in parts if the file system can."""
-    more = {}
-    if hasattr(fs, "call_s3"):
-        more = {"chunksize": max(_PART, -(-os.path.getsize(local) // _MOST_PARTS))}
-    fs.put_file(local, name, **more)
 
 
 def read_range(fs: Any, name: str, start: int, stop: int) -> bytes:

@@ -23,6 +23,7 @@ from .downloaded_file import DownloadedFile
 from .leftovers import is_temporary
 from .remote_file import RemoteFile
 from .remote_staging import RemoteStagedFile, staging_directory
+from .upload import upload
 
 _CUTTING = {"?": "\ue03f", "#": "\ue023"}  # replaced by private-use characters
 _READERS = 16  # files read at the same time, as each takes a few round trips
@@ -248,7 +249,7 @@ class RemoteStorage:
     def _upload(self, local: str, path: str, root: str | None) -> None:
         fs, name = self._fs, self._strip(path)
         if self._kind.publishes_whole:
-            filesystems.upload(fs, local, name)
+            upload(fs, local, name)
         else:
             if root is not None and not fs.exists(self._strip(root)):
                 raise FileNotFoundError(None, f"there is no directory {root!r} any more")
@@ -256,7 +257,7 @@ class RemoteStorage:
             temporary = remote_leftovers.temporary_name(name.rpartition("/")[2])
             hidden = f"{name.rpartition('/')[0]}/{temporary}"
             try:
-                filesystems.upload(fs, local, hidden)
+                upload(fs, local, hidden)
                 self._check_size(hidden, local)
                 filesystems.rename(fs, hidden, name)
             except BaseException:

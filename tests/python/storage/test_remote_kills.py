@@ -11,7 +11,7 @@ import pytest
 
 import kerascheckpoint as kc
 from kerascheckpoint import CheckpointUnreachableError, CheckpointWriteError, ModelCheckpoint
-from kerascheckpoint.storage import remote_leftovers, retry
+from kerascheckpoint.storage import filesystems, remote_leftovers, retry, upload
 from kerascheckpoint.storage.places import storage_for
 from kerascheckpoint.storage.remote import RemoteStorage
 from support import remote_fit, servers, training
@@ -102,6 +102,27 @@ def test_a_server_that_dies_in_an_upload_leaves_the_old_file(impatient, s3, prox
     assert storage.paths(url) == [f"{url}/a.keras"]
 
 
+@pytest.mark.parametrize("kind", ["s3", "sftp"])
+def test_a_server_that_falls_silent_in_an_upload_is_an_error(
+    kind, request, impatient, proxy, tmp_path, monkeypatch
+):
+    """It takes no more bytes and never answers again; nothing waits for it without a limit."""
+    monkeypatch.setattr(filesystems, "_SILENCE", 1.0)
+    monkeypatch.setattr(upload, "STALLED", 1.0)
+    server, between = request.getfixturevalue(kind), proxy(request.getfixturevalue(kind))
+    where = f"s3://bucket/{tmp_path.name}" if kind == "s3" else f"sftp://127.0.0.1{tmp_path}/run"
+    storage = storage_for(where, server.options(between.port, **(ONCE if kind == "s3" else {})))
+    write(storage, f"{where}/a.keras", b"old")
+
+    def fall_silent():
+        between.delay = 1e6
+
+    between.limit, between.on_limit = between.sent + (3 << 20), fall_silent
+    with pytest.raises(CheckpointWriteError, match=f"{where}/a.keras"):
+        write(storage, f"{where}/a.keras", os.urandom(12 << 20))
+    assert read(storage_for(where, server.options()), f"{where}/a.keras") == b"old"
+
+
 def test_a_server_that_dies_in_a_list_is_an_error_and_no_short_list(impatient, s3, proxy, tmp_path):
     """A list without some of the checkpoints would look as if they were lost."""
     url, between = f"s3://bucket/{tmp_path.name}", proxy(s3)
@@ -148,11 +169,11 @@ def test_training_continues_while_a_server_is_away(impatient, s3, proxy, shared_
 @pytest.mark.filterwarnings("ignore:saves come faster:kerascheckpoint.CheckpointWarning")
 def test_one_checkpoint_at_a_time_is_on_the_local_disk(s3, shared_model, tmp_path, monkeypatch):
     """In the directory that the user chose, and none is left there."""
-    counts, upload = [], RemoteStorage._upload
+    counts, original = [], RemoteStorage._upload
 
     def counted(self, *arguments):
         counts.append(sum(str(tmp_path) in link for link in open_files()))
-        return upload(self, *arguments)
+        return original(self, *arguments)
 
     monkeypatch.setattr(RemoteStorage, "_upload", counted)
     options = s3.options(staging_directory=str(tmp_path))
