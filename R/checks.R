@@ -160,7 +160,7 @@ check_storage_options <- function(value, filepath = NULL, call = rlang::caller_e
   if (is.null(value)) {
     return(NULL)
   }
-  if (!is.list(value) || is.object(value) || (length(value) && !rlang::is_dictionaryish(value))) {
+  if (!is_named_list(value)) {
     abort_argument(
       "storage_options", value, "a list with a different name for each option, or NULL",
       call = call
@@ -173,6 +173,11 @@ check_storage_options <- function(value, filepath = NULL, call = rlang::caller_e
     )
   }
   value
+}
+
+# Whether each element has a name of its own; an empty list has none to lack.
+is_named_list <- function(value) {
+  is.list(value) && !is.object(value) && (!length(value) || rlang::is_dictionaryish(value))
 }
 
 # In seconds: what a Python timedelta can tell from zero, and the most it holds.
