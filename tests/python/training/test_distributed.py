@@ -1,8 +1,8 @@
 """Several processes that train one model into one directory: one of them writes, none waits.
 
 Each framework's own means to start such a training is used, with two processes on this machine.
-Keras' `fit()` cannot train with several workers of TensorFlow (`reduce_per_replica` meets values
-that it does not know), so a loop of the user's own does.
+Keras' `fit()` cannot train with several workers of TensorFlow: it builds the model from a batch of
+`PerReplica` values, which are no tensors (Keras 3.15.1). So a loop of the user's own trains there.
 """
 
 import json
