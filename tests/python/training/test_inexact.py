@@ -46,7 +46,7 @@ def test_workers_whose_random_numbers_are_lost_are_named(tmp_path, kind, setting
     if named is None:
         fit(tmp_path, data)  # warnings are errors
         return
-    with pytest.warns(CheckpointWarning, match=f"the workers of the {kind} draw.*{named}"):
+    with pytest.warns(CheckpointWarning, match=f"workers of the {kind} .*{named}"):
         fit(tmp_path, data)
 
 
