@@ -5,14 +5,8 @@ of training, by an unknown number of batches, so there the batches are drawn aga
 in Keras 3.6 to 3.16, Grain 0.2, torchdata 0.11.
 """
 
-import contextlib
-import io
-import json
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
-
-import numpy as np
 
 from .fit_control import epoch_iterator
 from .private import BACKEND
@@ -70,28 +64,16 @@ class LoaderData:
         setattr(adapter, name, get_watched)
         return watched
 
-    def state(self) -> dict[str, Any] | None:
-        """Return the state of the current iterator after the trained batches, if known.
+    @property
+    def kind(self) -> str:
+        """Whether the state is that of a "loader" or of an "iterator"."""
+        return "iterator" if self._loader is None else "loader"
 
-        Returns:
-            Its bytes as an array, and their kind: "json", "bytes" or "torch".
-        """
-        found = None if self._watched is None else self._watched.state_after(self.drawn)
-        if found is None:
-            return None
-        if self._loader is not None:
-            buffer = io.BytesIO()
-            sys.modules["torch"].save(found, buffer)
-            return {"kind": "torch", "bytes": np.frombuffer(buffer.getvalue(), np.uint8)}
-        if isinstance(found, bytes):
-            return {"kind": "bytes", "bytes": np.frombuffer(found, np.uint8)}
-        with contextlib.suppress(TypeError, ValueError):
-            text = json.dumps(found)
-            if json.loads(text) == found:
-                return {"kind": "json", "bytes": np.frombuffer(text.encode(), np.uint8)}
-        return None
+    def state(self) -> Any:
+        """Return the state of the current iterator after the trained batches, `None` if unknown."""
+        return None if self._watched is None else self._watched.state_after(self.drawn)
 
-    def begin_after(self, state: dict[str, Any], place: int, before: int) -> None:
+    def begin_after(self, state: Any, place: int, before: int) -> None:
         """Make the epoch that is about to begin use an iterator that continues from a state.
 
         Args:
@@ -100,34 +82,17 @@ class LoaderData:
             before: How many of these belong to earlier epochs.
         """
         over_epochs = bool(self._iterator.steps_per_epoch)
-        watched, found = self.watch(), _decoded(**state)
+        watched = self.watch()
         # `fit` creates an iterator at the end of an epoch, but uses it only in these cases.
         is_used = place or self._loader is None or (BACKEND == "torch" and over_epochs)
         if is_used:
-            watched.pending = found, place
+            watched.pending = state, place
         else:
-            self._loader.load_state_dict(found)
+            self._loader.load_state_dict(state)
             iter(self._loader)
         if over_epochs:
             self._iterator._current_iterator = iter(self._iterator._get_iterator())
             self._iterator._steps_seen = before
-
-    def can_read(self, state: dict[str, Any]) -> bool:
-        """Tell whether iterators of this loader can continue from a state."""
-        if (state["kind"] == "torch") != (self._loader is not None):
-            return False
-        try:
-            _decoded(**state)
-        except Exception:  # of any kind; torch.load() also refuses a user's own objects
-            return False
-        return True
-
-
-def _decoded(kind: str, bytes: "np.ndarray[Any, Any]") -> Any:
-    content = bytes.tobytes()
-    if kind == "torch":
-        return sys.modules["torch"].load(io.BytesIO(content), weights_only=True)
-    return json.loads(content) if kind == "json" else content
 
 
 class _Watched:

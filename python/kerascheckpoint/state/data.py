@@ -5,16 +5,15 @@ on PyTorch, and on TensorFlow with an operation seed that follows from the globa
 no global seed, this package provides one for TensorFlow.
 """
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from ..keras_seam.array_data import ArrayData
 from ..keras_seam.fit_control import epoch_iterator
 from ..keras_seam.loader_data import LoaderData
 from . import tensorflow_random
-from .arrays import KEY
+from .encoding import NotSavableError, decode, encode
 from .host_draws import HostDraws
 from .random import capture_process, check_process, restore_process
 
@@ -96,8 +95,9 @@ class DataOrder:
             state["draws"] = self._draws.capture()
         found = None if self._loader is None else self._loader.state()
         if found is not None and self._loader is not None:
-            iterator = {"kind": found["kind"], "bytes": {KEY: found["bytes"]}}
-            state |= {"iterator": iterator, "drawn": self._loader.drawn}
+            with contextlib.suppress(NotSavableError):  # then its batches are drawn again
+                iterator = {"kind": self._loader.kind, "state": encode(found)}
+                state |= {"iterator": iterator, "drawn": self._loader.drawn}
         return state
 
     def _capture_arrays(self, arrays: ArrayData) -> dict[str, Any]:
@@ -118,13 +118,8 @@ class DataOrder:
                 raise ValueError(f"{name} is not a count")
         if state.get("draws") is not None:
             HostDraws.check(state["draws"])
-        iterator = state.get("iterator")
-        if iterator is not None:
-            content = iterator["bytes"][KEY]
-            if not isinstance(content, np.ndarray) or content.dtype != np.uint8:
-                raise TypeError("the state of the data's iterator is not an array of bytes")
-            if iterator["kind"] not in ("json", "bytes", "torch"):
-                raise ValueError("the state of the data's iterator is of an unknown kind")
+        if state.get("iterator") is not None:
+            decode(state["iterator"]["state"])
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the random numbers from which the order of the epoch follows."""
@@ -147,9 +142,8 @@ class DataOrder:
             self.restore(state)
             if self._loader is None or not self.has_place(state):
                 return False
-            self._loader.begin_after(
-                _iterator_of(state), int(state["drawn"]), state["drawn"] - batch
-            )
+            iterator = decode(state["iterator"]["state"])
+            self._loader.begin_after(iterator, int(state["drawn"]), state["drawn"] - batch)
             return True
         if state.get("seed") is not None:
             arrays.shuffle_by_seed(state["seed"])
@@ -169,9 +163,5 @@ class DataOrder:
     def has_place(self, state: Mapping[str, Any]) -> bool:
         """Tell whether a state has the position in the data, so that no epoch is drawn again."""
         if self._loader is not None and "iterator" in state:
-            return self._loader.can_read(_iterator_of(state))
+            return bool(state["iterator"]["kind"] == self._loader.kind)
         return self._arrays is not None and state.get("drawn") is not None
-
-
-def _iterator_of(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {"kind": state["iterator"]["kind"], "bytes": state["iterator"]["bytes"][KEY]}

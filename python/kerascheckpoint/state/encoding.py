@@ -1,5 +1,11 @@
-"""Encode the state of a callback as JSON, except for arrays, which `arrays.take_out` handles."""
+"""Encode the state of a callback or a loader as JSON, without pickle.
 
+Arrays stay arrays, for `arrays.take_out` to handle.
+"""
+
+import base64
+import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +20,7 @@ class NotSavableError(Exception):
 
 
 def encode(value: Any, *, copy: bool = True) -> Any:
-    """Encode numbers, strings, arrays, and lists, tuples and dicts of these.
+    """Encode numbers, strings, bytes, arrays, tensors, and lists, tuples and dicts of these.
 
     Args:
         value: The value.
@@ -27,6 +33,8 @@ def encode(value: Any, *, copy: bool = True) -> Any:
         return value
     if isinstance(value, float) and not isinstance(value, np.generic):
         return {"float": value.hex()}
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
     if isinstance(value, list):
         return [encode(item, copy=copy) for item in value]
     if isinstance(value, tuple):
@@ -40,11 +48,17 @@ def encode(value: Any, *, copy: bool = True) -> Any:
         array = np.asarray(None)
     if array.dtype.kind not in "biufc" and array.dtype.name != "bfloat16":
         raise NotSavableError(f"{type(value).__name__} is neither JSON nor an array")
-    return {KEY: array.copy() if copy else array}
+    encoded = {KEY: array.copy() if copy else array}
+    return {"tensor": encoded} if _is_tensor(value) else encoded
+
+
+def _is_tensor(value: Any) -> bool:
+    torch: Any = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
 
 
 def decode(value: Any) -> Any:
-    """Return the value that `encode` was given, with NumPy arrays."""
+    """Return the value that `encode` was given, with NumPy arrays, or tensors of PyTorch's."""
     if isinstance(value, list):
         return [decode(item) for item in value]
     if not isinstance(value, dict):
@@ -52,6 +66,11 @@ def decode(value: Any) -> Any:
     ((kind, content),) = value.items()
     if kind == "float":
         return float.fromhex(content)
+    if kind == "bytes":
+        return base64.b64decode(content, validate=True)
+    if kind == "tensor":
+        torch: Any = importlib.import_module("torch")
+        return torch.as_tensor(decode(content))
     if kind == "tuple":
         return tuple(decode(item) for item in content)
     if kind == "dict":
