@@ -6,6 +6,7 @@ last field is a CRC-32 of the text before it, as this module writes it. Fields t
 does not know are kept.
 """
 
+import functools
 import importlib
 import json
 import math
@@ -119,6 +120,7 @@ def check_size(text: bytes) -> None:
         raise CheckpointCorruptError("its record is larger than any real record")
 
 
+@functools.cache
 def dtype_text(dtype: "np.dtype[Any]") -> str:
     """Return the name of an array's dtype, with its byte order."""
     return dtype.name if dtype.name in _EXTRA_DTYPES else dtype.str

@@ -55,12 +55,13 @@ class BatchEvents(KerasHooks):
             together: Whether every process is at this event. Where all take part in a save, they
                 have to report its end, and raise its error, at one event.
         """
-        role = self._training_run.role(self.model)
+        role, run = self._role, self._training_run
         if not role.is_joint:
             self._saver.report_finished()
         elif together:
             self._saver.report_finished(limit=min(role.processes.gather(self._saver.finished)))
-        enter_first_epoch(self._training_run, self.model, self._said_once)
+        if run.group.point is not None:
+            enter_first_epoch(run, self.model, self._said_once)
 
     @property
     def _needs_batches(self) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..backends.processes import processes_of
 from ..checkpoint_info import Reason
 from ..interrupt import InterruptWatch
 from ..keras_seam.fit_control import BATCH_END_NAMES_FIRST
@@ -21,6 +20,7 @@ from ..policies.file_template import check_suffix
 from ..policies.frequency import Moment
 from ..policies.save_decision import Decision
 from .direction import settle_direction
+from .role import Role
 from .run import Run
 from .save_step import Occasion, SaveStep
 
@@ -143,7 +143,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         moment = Moment(progress.step, time.monotonic(), progress.epoch, progress.batch - 1, logs)
         due = run.policy.due_at_batch(moment)
         if not run.policy.counts_batches:  # clocks and functions may differ between processes
-            due = run.role(self.model).agree(lambda: due)
+            due = self._role.agree(lambda: due)
         if due:
             self._batches_seen_since_last_saving = 0
         return due
@@ -191,6 +191,15 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         return monitor.is_improvement(value, best, direction, self._best_tracker.min_delta)
 
     # The parts of it ------------------------------------------------------------------------------
+
+    @property
+    def _role(self) -> Role:
+        """What this process does in saves.
+
+        On JAX, reading `self.model` makes Keras put the state of training back into the model, so
+        the events of batches have to do without it.
+        """
+        return self._training_run.known_role or self._training_run.role(self.model)
 
     def _save(
         self, reason: Reason, epoch: int, batch: int | None, logs: Mapping[str, Any] | None
@@ -245,7 +254,7 @@ class KerasHooks(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
         """Tell whether a signal has reached this process, or another one of the training."""
         watch = self._interrupt_watch
         if watch.model is not None:
-            watch.requested = any(processes_of(self.model).gather(watch.requested))
+            watch.requested = any(self._role.processes.gather(watch.requested))
         return watch.requested
 
     def _stop_training(self) -> None:

@@ -189,3 +189,37 @@ def test_a_custom_loop_counts_every_batch(tmp_path, shared_model):
         saving.on_epoch_end(epoch)
     saving.on_train_end()
     assert training.names_in(tmp_path) == ["1-3-3.keras", "2-3-6.keras"]
+
+
+class Synced(keras.Sequential):
+    """A model that counts how often Keras puts the state of training back into it on JAX."""
+
+    times = 0
+
+    def jax_state_sync(self):
+        self.times += 1
+        super().jax_state_sync()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="only JAX keeps the state elsewhere")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"save_freq": 1000},
+        {"save_freq": timedelta(days=1)},
+        {"save_freq": lambda epoch, batch, logs: False},
+        {"save_on_interrupt": ("SIGUSR1",)},
+    ],
+    ids=str,
+)
+def test_a_batch_without_a_save_leaves_the_state_of_training_where_it_is(tmp_path, settings):
+    times = []
+    for steps in (3, 12):
+        model = Synced([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        x = np.ones((steps, 2), "float32")
+        saving = ModelCheckpoint(tmp_path / "m.keras", **settings)
+        model.fit(x, x[:, :1], batch_size=1, verbose=0, callbacks=[saving])
+        times.append(model.times)
+    assert times[0] == times[1] > 0
