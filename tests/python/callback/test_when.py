@@ -211,7 +211,7 @@ class Synced(keras.Sequential):
         {"save_freq": lambda epoch, batch, logs: False},
         {"save_on_interrupt": ("SIGUSR1",)},
     ],
-    ids=str,
+    ids=["epoch", "batches", "time", "function", "signals"],
 )
 def test_a_batch_without_a_save_leaves_the_state_of_training_where_it_is(tmp_path, settings):
     times = []
