@@ -108,11 +108,11 @@ def test_a_server_that_falls_silent_in_an_upload_is_an_error(
 ):
     """It takes no more bytes and never answers again; nothing waits for it without a limit."""
     monkeypatch.setattr(filesystems, "_SILENCE", 1.0)
-    monkeypatch.setattr(upload, "STALLED", 1.0)
     server, between = request.getfixturevalue(kind), proxy(request.getfixturevalue(kind))
     where = f"s3://bucket/{tmp_path.name}" if kind == "s3" else f"sftp://127.0.0.1{tmp_path}/run"
     storage = storage_for(where, server.options(between.port, **(ONCE if kind == "s3" else {})))
     write(storage, f"{where}/a.keras", b"old")
+    monkeypatch.setattr(upload, "STALLED", 1.0)
 
     def fall_silent():
         between.delay = 1e6
