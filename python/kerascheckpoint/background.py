@@ -7,9 +7,9 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
 from .notify import warn
+from .unshared import Unshared
 
 _LIMIT = 2  # unfinished saves: one being written, one waiting
 _NOTABLE = 0.1  # seconds; a shorter wait is not worth a warning
@@ -18,7 +18,7 @@ _NOTABLE = 0.1  # seconds; a shorter wait is not worth a warning
 _unreported: "dict[Future[None], None]" = {}
 
 
-class BackgroundWriter:
+class BackgroundWriter(Unshared):
     """Runs jobs while training continues, and reports their outcomes in order.
 
     `concurrent.futures` finishes accepted jobs before the interpreter exits.
@@ -29,12 +29,6 @@ class BackgroundWriter:
         self._executor: ThreadPoolExecutor | None = None
         self._process = os.getpid()
         self._said_full = False
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "BackgroundWriter":
-        return BackgroundWriter()
-
-    def __reduce__(self) -> tuple[type["BackgroundWriter"], tuple[()]]:
-        return BackgroundWriter, ()
 
     def wait_for_room(self) -> None:
         """Wait until fewer than two jobs are unfinished; warn once if that stalls training."""

@@ -244,7 +244,7 @@ class ModelCheckpoint(BatchEvents):
         if self._is_asked_to_stop():
             self._stop_training()
             self._save("interrupt", epoch, None, logs)
-        elif run.role(self.model).agree(lambda: due):
+        elif self._role.agree(lambda: due):
             self._save("epoch", epoch, None, logs)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -257,7 +257,7 @@ class ModelCheckpoint(BatchEvents):
             self.wait()
             is_over = self._decides_itself or run.is_interrupted
             due = run.policy.due_at_train_end(progress.step)
-            if not is_over and run.role(self.model).agree(lambda: due):
+            if not is_over and self._role.agree(lambda: due):
                 batch = progress.batch - 1 if progress.batch else None
                 epoch = progress.epoch if progress.batch else max(progress.epoch, 1) - 1
                 self._save("train_end", epoch, batch, logs)

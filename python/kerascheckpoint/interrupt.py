@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from .keras_seam.fit_control import is_fitting
 from .notify import warn
+from .unshared import Unshared
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)  # what `save_on_interrupt=True` means
 _SIGACTION_SIZE = 512  # bytes, more than any system's struct sigaction takes
@@ -32,7 +33,7 @@ _watches: "list[InterruptWatch]" = []
 _earlier: dict[int, _Earlier] = {}
 
 
-class InterruptWatch:
+class InterruptWatch(Unshared):
     """Notes the first signal; a second one, or one after the `fit`, goes to the earlier handler.
 
     Attributes:
@@ -45,12 +46,6 @@ class InterruptWatch:
         self.model: Any = None
         self._in_fit = False
         self._signals: Sequence[int] = SIGNALS
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "InterruptWatch":
-        return InterruptWatch()
-
-    def __reduce__(self) -> tuple[type["InterruptWatch"], tuple[()]]:
-        return InterruptWatch, ()
 
     def begin(self, model: Any, *, in_fit: bool = True, signals: Sequence[int] = SIGNALS) -> None:
         """Watch for signals, which only the main thread can do; on another thread, warn.

@@ -55,14 +55,19 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _hold_by(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Hold values by a function of the backend, or as `hold` does if it has no such function."""
+    own = getattr(backend(), name, backend().hold)
+    return dict(own(_plain(values)))
+
+
 def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
     """Hold values as `hold` does, but arrays on several devices as their shards.
 
     Returns:
         The held values, with a `ShardedArray` of held shards for each sharded array.
     """
-    own = getattr(backend(), "hold_shards", None)
-    return hold(values) if own is None else dict(own(_plain(values)))
+    return _hold_by("hold_shards", values)
 
 
 def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +76,7 @@ def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The held values; `start_copies` copies those that are still the backend's own arrays.
     """
-    own = getattr(backend(), "hold_parts", None)
-    return hold(values) if own is None else dict(own(_plain(values)))
+    return _hold_by("hold_parts", values)
 
 
 def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,8 +96,7 @@ def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The held values; those for which `is_sharded` is true are the backend's own arrays.
     """
-    own = getattr(backend(), "hold_in_place", None)
-    return hold(values) if own is None else dict(own(_plain(values)))
+    return _hold_by("hold_in_place", values)
 
 
 def is_sharded(value: Any) -> bool:

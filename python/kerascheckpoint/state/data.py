@@ -12,6 +12,7 @@ from typing import Any
 from ..keras_seam.array_data import ArrayData
 from ..keras_seam.fit_control import epoch_iterator
 from ..keras_seam.loader_data import LoaderData
+from ..unshared import Unshared
 from . import tensorflow_random
 from .encoding import NotSavableError, decode, encode
 from .host_draws import HostDraws
@@ -20,7 +21,7 @@ from .random import capture_process, check_process, restore_process
 _ON_ITERATOR = "_kerascheckpoint_order"
 
 
-class DataOrder:
+class DataOrder(Unshared):
     """What determines the order of an epoch's data: the record's "data".
 
     Args:
@@ -41,12 +42,6 @@ class DataOrder:
         self._arrays, self._loader, self._draws = arrays, loader, draws
         self._random: dict[str, Any] | None = None
         self._epoch: int | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "DataOrder":
-        return DataOrder()
-
-    def __reduce__(self) -> tuple[type["DataOrder"], tuple[()]]:
-        return DataOrder, ()
 
     @classmethod
     def of(cls, model: Any) -> "DataOrder":

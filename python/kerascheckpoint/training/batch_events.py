@@ -99,7 +99,7 @@ class BatchEvents(KerasHooks):
         last, self._last_write = self._last_write, None
         has_ended = last is not None and last[0].epoch_done and not run.is_interrupted
         has_ended = has_ended and self.model.stop_training and not run.companions.had_stopped
-        if run.role(self.model).agree(lambda: bool(has_ended)) and last is not None:
+        if self._role.agree(lambda: bool(has_ended)) and last is not None:
             self.wait()  # training is over, so nothing is stalled
             self._save_step.write(*last)
 

@@ -7,11 +7,12 @@ from typing import Any
 from ..keras_seam.fit_control import callbacks_of_fit
 from ..notify import Once
 from ..state import callbacks as callback_states
+from ..unshared import Unshared
 
 _WEIGHTS_BACK = "BackupAndRestore"
 
 
-class Companions:
+class Companions(Unshared):
     """The other callbacks of one `fit`, with their states: the record's "callbacks".
 
     A checkpoint at the end of an epoch is written before Keras calls `on_epoch_end` of the
@@ -35,12 +36,6 @@ class Companions:
         self._missing: list[str] = []  # classes of states that match no callback
         self.first_epoch = 0  # index of the first epoch whose end they will see
         self.had_stopped = False  # whether one had ended the run at the last `capture`
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Companions":
-        return Companions()
-
-    def __reduce__(self) -> tuple[type["Companions"], tuple[()]]:
-        return Companions, ()
 
     def savers_of_keras(self) -> list[tuple[str, str]]:
         """Return the path and a description of each of Keras' own `ModelCheckpoint` callbacks."""

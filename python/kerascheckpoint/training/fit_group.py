@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..keras_seam.fit_control import list_once
 from ..notify import warn
 from ..policies.file_template import FileTemplate
+from ..unshared import Unshared
 
 if TYPE_CHECKING:
     from .companions import Companions
@@ -18,7 +19,7 @@ _lock = threading.Lock()  # several threads may each train a model
 _groups: "weakref.WeakSet[FitGroup]" = weakref.WeakSet()
 
 
-class FitGroup:
+class FitGroup(Unshared):
     """The runs of one `fit`, and the checkpoint that all of them continue from.
 
     Attributes:
@@ -30,12 +31,6 @@ class FitGroup:
         self._params = params
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
         self.point: ResumePoint | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "FitGroup":
-        return FitGroup()
-
-    def __reduce__(self) -> tuple[type["FitGroup"], tuple[()]]:
-        return FitGroup, ()
 
     @classmethod
     def register(cls, run: "Run", params: dict[str, Any] | None) -> "FitGroup":
