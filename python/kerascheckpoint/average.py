@@ -56,7 +56,7 @@ def average_checkpoints(
     target = location.absolute(output)
     sources = _absolute(paths)
     _check_suffixes(sources, target)
-    place = _storage(target, storage_options)
+    place = _storage(target, storage_options, "output")
     form_of(target).check(target, place)
     with _opened(sources, storage_options) as opened:
         _write_mean(opened, Target(target, place))
@@ -76,7 +76,8 @@ def _opened(
 ) -> Iterator[list[OpenCheckpoint]]:
     with reading_many(), contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(open_checkpoint(path, _storage(path, options))) for path in paths
+            stack.enter_context(open_checkpoint(path, _storage(path, options, "paths")))
+            for path in paths
         ]
 
 
@@ -89,8 +90,8 @@ def _write_mean(opened: Sequence[OpenCheckpoint], target: Target) -> None:
         form_of(target.path).writer().save(target, content, _fields(opened, newest))
 
 
-def _storage(path: str, options: Mapping[str, Any] | None) -> Any:
-    return storage_for(path, options if location.is_url(path) else None)
+def _storage(path: str, options: Mapping[str, Any] | None, argument: str) -> Any:
+    return storage_for(path, options if location.is_url(path) else None, argument=argument)
 
 
 def _check_suffixes(sources: Sequence[str], target: str) -> None:

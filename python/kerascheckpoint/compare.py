@@ -64,8 +64,8 @@ def compare_checkpoints(
     """
     with (
         reading_many(),
-        _opened(a, storage_options) as first,
-        _opened(b, storage_options) as second,
+        _opened("a", a, storage_options) as first,
+        _opened("b", b, storage_options) as second,
     ):
         ours, theirs = first.arrays(), second.arrays()
         return [
@@ -74,9 +74,10 @@ def compare_checkpoints(
         ]
 
 
-def _opened(path: Any, options: Mapping[str, Any] | None) -> OpenCheckpoint:
+def _opened(argument: str, path: Any, options: Mapping[str, Any] | None) -> OpenCheckpoint:
     path = location.absolute(path)
-    return open_checkpoint(path, storage_for(path, options if location.is_url(path) else None))
+    options = options if location.is_url(path) else None
+    return open_checkpoint(path, storage_for(path, options, argument=argument))
 
 
 def _difference(

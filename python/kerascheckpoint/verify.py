@@ -33,7 +33,7 @@ def verify_checkpoint(
         CheckpointSchemaError: If a newer version of this package wrote it.
     """
     path = location.absolute(path)
-    with open_checkpoint(path, storage_for(path, storage_options)) as checkpoint:
+    with open_checkpoint(path, storage_for(path, storage_options, argument="path")) as checkpoint:
         for remark in verify_open(checkpoint):
             warn(remark)
         return checkpoint.info

@@ -39,7 +39,8 @@ class VerifyBar:
             options: Returns the storage options for a path.
         """
         self._storages = {
-            path: storage_for(location.absolute(path), options(path)) for path in paths
+            path: storage_for(location.absolute(path), options(path), argument="path")
+            for path in paths
         }
         self._sizes = {path: _size(path, storage) for path, storage in self._storages.items()}
         self._bar = Progress(

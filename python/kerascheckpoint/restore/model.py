@@ -37,7 +37,8 @@ def restore(
     if not isinstance(model, keras.Model):
         raise TypeError(f"model must be a Keras model. Received: model={model!r}.")
     path = location.absolute(path)
-    with open_checkpoint(path, storage_for(path, storage_options).fetching()) as checkpoint:
+    storage = storage_for(path, storage_options, argument="path")
+    with open_checkpoint(path, storage.fetching()) as checkpoint:
         warn_of_changes(checkpoint)
         return restore_open(model, checkpoint)
 

@@ -69,8 +69,6 @@ def kind_of(url: str) -> Kind:
         raise ImportError(
             f"{shown(url)!r} needs a package that is not installed ({error}): {' or '.join(ways)}"
         ) from error
-    except ValueError as error:
-        raise ValueError(f"fsspec cannot open URLs such as {shown(url)!r}: {error}") from None
     is_object_store = protocol in _OBJECT_STORES
     return Kind(is_object_store, not is_object_store, is_shared)
 

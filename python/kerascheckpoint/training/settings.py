@@ -108,7 +108,7 @@ class Settings:
     @functools.cached_property
     def storage(self) -> Storage:
         """The place of the files."""
-        return storage_for(self.template.directory, self.storage_options)
+        return storage_for(self.template.directory, self.storage_options, received=self.filepath)
 
     @property
     def signals(self) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 
 import keras
@@ -23,14 +24,20 @@ def impatient(monkeypatch):
     monkeypatch.setattr(retry, "PATIENCE", 1.0)
 
 
-def test_a_missing_package_or_an_unknown_protocol_is_named_at_once(monkeypatch):
+def test_a_missing_package_or_an_unknown_protocol_is_named_at_once(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "gcsfs", None)  # it may be installed
     known = importlib.import_module("fsspec.registry")._registry
     monkeypatch.delitem(known, "gs", raising=False)
     with pytest.raises(ImportError, match=r"pip install gcsfs or pip install .*\[gs\]"):
         storage_for("gs://bucket/run")
-    with pytest.raises(ValueError, match="fsspec cannot open URLs"):
-        storage_for("nonsense://bucket/run")
+    files = "s4://bucket/{epoch}.keras"
+    with pytest.raises(ValueError, match=re.escape(f"Received: filepath={files!r}")):
+        kc.ModelCheckpoint(files)
+    with pytest.raises(ValueError, match=r"filepath must be .* URL that fsspec can open"):
+        kc.list_checkpoints("s4://bucket")
+    training.checkpoint_file(tmp_path / "a.keras")
+    with pytest.raises(ValueError, match=r"Received: b='s4://b.keras'"):
+        kc.compare_checkpoints(str(tmp_path / "a.keras"), "s4://b.keras")
 
 
 def test_options_for_a_local_path_and_an_absent_staging_directory_are_refused(tmp_path):

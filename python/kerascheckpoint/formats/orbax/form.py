@@ -32,8 +32,9 @@ class OrbaxForm:
             raise ImportError(f"{layout.NEEDS_ORBAX} Received: filepath={path}")
         if not storage.is_local:
             raise ValueError(
-                "A filepath that ends in `.orbax` must be a path of this machine's file systems "
-                f"and no URL; end it in `.keras`, or mount the place. Received: filepath={path}"
+                "A filepath that ends in `.orbax` must be a path of this machine's file systems: "
+                "Orbax cannot write to URLs such as 's3://bucket/run'. End filepath in `.keras`, "
+                f"or mount the bucket. Received: filepath={path!r}."
             )
 
     def writer(self) -> CheckpointWriter:
