@@ -44,7 +44,7 @@ def wait_for_device(copies: Any) -> None:
     if keras.config.backend() == "jax":
         import jax
 
-        jax.block_until_ready([array.shards for array in copies._arrays])
+        jax.block_until_ready(copies._copies)
     else:
         import torch
 

@@ -11,6 +11,9 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+PIECE = 32 << 20
+"""Bytes that a save transfers at once beside training, whose own transfers wait for them."""
+
 
 class Transfer(Protocol):
     """Arrays on their way from a device to the host."""
@@ -26,7 +29,10 @@ class DeviceCopies(Protocol):
     """Copies of arrays on their device, which training cannot change."""
 
     def to_host(self, places: Sequence[int], size: int) -> Transfer:
-        """Start to transfer the copies to the host; see `DeviceCopier.to_host`."""
+        """Transfer the copies to the host in pieces of `PIECE` bytes; see `DeviceCopier.to_host`.
+
+        It may return only when most have arrived. Call it on the writing thread.
+        """
 
     def release(self) -> None:
         """Free the device's memory for reuse; safe to call twice."""

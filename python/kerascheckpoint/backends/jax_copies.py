@@ -4,32 +4,19 @@ JAX allocates pinned memory through a memory kind and keeps it for the next tran
 where arrays lie there; they cannot be laid out as in the file.
 """
 
-import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
-from .base import Array
+from .base import PIECE, Array
+from .jax_layout import Layout, Stack
 
 _KIND = "pinned_host"
-_KEPT = 4  # compiled functions; a model needs a new one if its variables change
-
-Index = tuple[slice, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Sharded:
-    """An array as its shards: each part once, as an array on a single device."""
-
-    shape: tuple[int, ...]
-    dtype: "np.dtype[Any]"
-    indices: list[Index | None]
-    shards: list[Any]
+_KEPT = 4  # layouts; a model needs a new one if its variables change
 
 
 class Copier:
@@ -37,14 +24,14 @@ class Copier:
 
     def __init__(self) -> None:
         self.problem: str | None = None
-        self._compiled: dict[Any, Any] = {}
+        self._layouts: dict[Any, Layout] = {}
         self._peaks: dict[Any, int] = {}
 
     def prepare(self, values: Sequence[Any], size: int) -> None:
         """Compile the copy of these arrays and have JAX allocate pinned memory for them."""
-        specs = [spec for value in values for spec in _shard_specs(value)]
-        for group in _by_device(specs).values():
-            self._copying([specs[place] for place in group])
+        layout = self._layout(values)
+        layout.compile()
+        specs = layout.copies()
         kinds = [_pinned(spec.sharding) for spec in specs]
         if None not in kinds:
             blank = [np.zeros(spec.shape, spec.dtype) for spec in specs]
@@ -56,10 +43,8 @@ class Copier:
         A device that does not report its memory counts as full, because a save must not make
         training run out of memory.
         """
-        specs = [spec for value in values for spec in _shard_specs(value)]
         answers = []
-        for device, group in _by_device(specs).items():
-            needed = sum(specs[place].size * specs[place].dtype.itemsize for place in group)
+        for device, needed in self._layout(values).needed.items():
             stats = device.memory_stats() or {}
             limit, used = stats.get("bytes_limit", 0), stats.get("bytes_in_use", 0)
             peak = self._peaks.setdefault(device, stats.get("peak_bytes_in_use", used))
@@ -68,74 +53,71 @@ class Copier:
 
     def copy(self, values: Sequence[Any]) -> "_Copies":
         """Copy all arrays of a device in one dispatch."""
-        arrays = [_split(value) for value in values]
-        shards = [shard for array in arrays for shard in array.shards]
-        copies: list[Any] = [None] * len(shards)
-        for group in _by_device(shards).values():
-            mine = [shards[place] for place in group]
-            for place, copied in zip(group, self._copying(mine)(mine), strict=True):
-                copies[place] = copied
-        rest = iter(copies)
-        return _Copies(
-            self,
-            [dataclasses.replace(a, shards=[next(rest) for _ in a.shards]) for a in arrays],
-        )
+        layout = self._layout(values)
+        return _Copies(self, layout, layout.copy(values))
 
     def to_host(self, values: Sequence[Any], places: Sequence[int], size: int) -> "_Transfer":
         """Start all transfers; JAX reuses no array's memory before its transfer has ended."""
-        return self.send([_split(value) for value in values])
+        layout = self._layout(values)
+        shards = layout.shards(values)
+        return _Transfer(layout, [(at,) for at in range(len(shards))], self.send(shards))
 
-    def send(self, arrays: list[_Sharded]) -> "_Transfer":
-        """Start to transfer all shards to pinned memory, or copy them to ordinary memory now."""
-        shards = [shard for array in arrays for shard in array.shards]
-        kinds = [_pinned(shard.sharding) for shard in shards]
+    def send(self, arrays: Sequence[Any]) -> list[Any]:
+        """Start to transfer arrays to pinned memory, or copy them to ordinary memory now."""
+        kinds = [_pinned(array.sharding) for array in arrays]
         if None in kinds:
             self.problem = f"JAX offers no {_KIND} memory for this device"
         else:
             try:
-                return _Transfer(arrays, jax.device_put(shards, kinds))
+                on_host: list[Any] = jax.device_put(arrays, kinds)
+                return on_host
             except RuntimeError as error:  # from jaxlib: out of memory, or no memory of this kind
                 self.problem = str(error)
-        return _Transfer(arrays, [np.array(shard) for shard in shards])
+        return [np.array(array) for array in arrays]
 
-    def _copying(self, arrays: Sequence[Any]) -> Any:
-        """Return the compiled copy function for arrays of these shapes, dtypes and shardings."""
-        key = tuple((array.shape, array.dtype, array.sharding) for array in arrays)
-        if key not in self._compiled:
-            while len(self._compiled) >= _KEPT:
-                self._compiled.pop(next(iter(self._compiled)))
-            specs = [jax.ShapeDtypeStruct(*each[:2], sharding=each[2]) for each in key]
-            self._compiled[key] = jax.jit(_copy_all).lower(specs).compile()
-        return self._compiled[key]
+    def _layout(self, values: Sequence[Any]) -> Layout:
+        key = tuple((value.shape, value.dtype, value.sharding) for value in values)
+        if key not in self._layouts:
+            while len(self._layouts) >= _KEPT:
+                self._layouts.pop(next(iter(self._layouts)))
+            self._layouts[key] = Layout(values)
+        return self._layouts[key]
 
 
 class _Copies:
     """Copies that only this object refers to, so that releasing them frees their memory."""
 
-    def __init__(self, copier: Copier, arrays: list[_Sharded]) -> None:
-        self._copier, self._arrays = copier, arrays
+    def __init__(self, copier: Copier, layout: Layout, copies: list[Any]) -> None:
+        self._copier, self._layout, self._copies = copier, layout, copies
 
     def to_host(self, places: Sequence[int], size: int) -> "_Transfer":
-        return self._copier.send(self._arrays)
+        """Transfer piece by piece, so that what training transfers meanwhile waits for few."""
+        on_host: list[Any] = []
+        coming: list[Any] = []
+        for piece in _pieces(self._copies):
+            sent = self._copier.send(piece)
+            jax.block_until_ready(coming)
+            coming = sent
+            on_host += sent
+        return _Transfer(self._layout, self._layout.stacks, on_host)
 
     def release(self) -> None:
-        self._arrays = []
+        self._copies = []
 
 
 class _Transfer:
-    """Shards being transferred; JAX keeps their sources alive until they have arrived."""
+    """Arrays being transferred; JAX keeps their sources alive until they have arrived."""
 
-    def __init__(self, arrays: list[_Sharded], on_host: list[Any]) -> None:
-        self._arrays = [dataclasses.replace(array, shards=[]) for array in arrays]
-        self._on_host = on_host
+    def __init__(self, layout: Layout, stacks: Sequence[Stack], on_host: list[Any]) -> None:
+        self._layout, self._stacks, self._on_host = layout, stacks, on_host
 
     def wait(self) -> list[Array]:
         jax.block_until_ready(self._on_host)
-        views = iter([_view(shard) for shard in self._on_host])
-        return [_assemble(array, [next(views) for _ in array.indices]) for array in self._arrays]
+        views = [_view(array) for array in self._on_host]
+        return self._layout.assembled(self._stacks, views)
 
     def release(self) -> None:
-        self._arrays, self._on_host = [], []
+        self._on_host = []
 
 
 class _PinnedBytes:
@@ -150,8 +132,16 @@ class _PinnedBytes:
         }
 
 
-def _copy_all(arrays: list[Any]) -> list[Any]:
-    return [jnp.copy(array) for array in arrays]
+def _pieces(arrays: Sequence[Any]) -> Iterator[list[Any]]:
+    """Divide arrays into pieces of at most `PIECE` bytes; a larger array is its own piece."""
+    piece: list[Any] = []
+    for array in arrays:
+        if piece and sum(each.nbytes for each in piece) + array.nbytes > PIECE:
+            yield piece
+            piece = []
+        piece.append(array)
+    if piece:
+        yield piece
 
 
 def _view(array: Any) -> Array:
@@ -164,64 +154,6 @@ def _view(array: Any) -> Array:
     data: Array = np.asarray(_PinnedBytes(array))
     view: Array = data.view(array.dtype).reshape(array.shape)
     return view
-
-
-def _assemble(array: _Sharded, views: list[Array]) -> Array:
-    if array.indices == [None]:
-        return views[0]
-    whole = np.empty(array.shape, array.dtype)
-    for index, view in zip(array.indices, views, strict=True):
-        whole[index] = view
-    return whole
-
-
-def _is_whole(value: Any) -> bool:
-    return len(value.sharding.device_set) == 1
-
-
-def _shard_places(value: Any) -> dict[Any, Index | None]:
-    """Return devices of this process whose shards form the whole array, with their indices."""
-    sharding = value.sharding
-    if sharding.is_fully_replicated:
-        return {min(sharding.addressable_devices, key=lambda device: device.id): None}
-    places: dict[Any, Index] = {}
-    for device, index in sharding.addressable_devices_indices_map(value.shape).items():
-        if index not in places.values():
-            places[device] = index
-    return dict(places)
-
-
-def _shard_specs(value: Any) -> list[Any]:
-    """Return the specs of what `_split` returns, without the data, which may already be donated."""
-    if _is_whole(value):
-        return [jax.ShapeDtypeStruct(value.shape, value.dtype, sharding=value.sharding)]
-    return [
-        jax.ShapeDtypeStruct(
-            value.shape if index is None else value.sharding.shard_shape(value.shape),
-            value.dtype,
-            sharding=SingleDeviceSharding(device),
-        )
-        for device, index in _shard_places(value).items()
-    ]
-
-
-def _split(value: Any) -> _Sharded:
-    if _is_whole(value):
-        return _Sharded(value.shape, value.dtype, [None], [value])
-    places = _shard_places(value)
-    shards = {shard.device: shard.data for shard in value.addressable_shards}
-    return _Sharded(value.shape, value.dtype, [*places.values()], [shards[at] for at in places])
-
-
-def _by_device(arrays: Sequence[Any]) -> dict[Any, list[int]]:
-    """Return the positions in `arrays` of those on each device, ordered by dtype and shape."""
-    groups: dict[Any, list[int]] = {}
-    for place, array in enumerate(arrays):
-        (device,) = array.sharding.device_set
-        groups.setdefault(device, []).append(place)
-    for group in groups.values():
-        group.sort(key=lambda place: (arrays[place].dtype.num, arrays[place].shape))
-    return groups
 
 
 def _is_plain(array: Any) -> bool:

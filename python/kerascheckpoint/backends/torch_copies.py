@@ -4,13 +4,13 @@ Each device has a separate stream, which transfers the copies to the host while 
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from .base import Array
+from .base import PIECE, Array
 from .torch_dtypes import bytes_of, numpy_dtype, without_float8
 from .torch_memory import Block, PlainLane, StreamLane, memory_of, on_device
 
@@ -69,17 +69,33 @@ class Copier:
         return transfer
 
     def send(
-        self, values: Sequence[Any], places: Sequence[int], size: int, ready: Sequence[Any]
+        self,
+        values: Sequence[Any],
+        places: Sequence[int],
+        size: int,
+        ready: Sequence[Any],
+        *,
+        waiting: bool = False,
     ) -> "_Transfer":
-        """Start to transfer tensors to the host, on each device once its mark is reached."""
+        """Start to transfer tensors to the host, on each device once its mark is reached.
+
+        Args:
+            values, places, size: See `DeviceCopier.to_host`.
+            ready: A lane and a mark for each device.
+            waiting: Whether to wait for each piece before the next, so that what training
+                transfers meanwhile gets in between.
+        """
         block = self._take(size, values)
         ends = []
         for (lane, mark), group in zip(ready, _by_device(values).values(), strict=True):
             with lane.after(mark):
-                for at in group:
-                    data = bytes_of(values[at].contiguous())
-                    target = block.tensor[places[at] : places[at] + len(data)]
-                    target.copy_(data, non_blocking=lane.HAS_MARKS)
+                queued = 0
+                for target, source in _pieces(block, [(places[at], values[at]) for at in group]):
+                    target.copy_(source, non_blocking=lane.HAS_MARKS)
+                    queued += len(source)
+                    if waiting and queued >= PIECE:
+                        _wait_for([lane.end()])
+                        queued = 0
                 ends.append(lane.end())
         return _Transfer(self, list(values), places, block, ends)
 
@@ -116,7 +132,7 @@ class _Copies:
         self._is_mine = True
 
     def to_host(self, places: Sequence[int], size: int) -> "_Transfer":
-        return self._copier.send(self._buffers, places, size, self._ready)
+        return self._copier.send(self._buffers, places, size, self._ready, waiting=True)
 
     def release(self) -> None:
         if self._is_mine:
@@ -138,7 +154,7 @@ class _Transfer:
         self.ends = ends
 
     def wait(self) -> list[Array]:
-        self._wait_for_ends()
+        _wait_for(self.ends)
         assert self._block is not None
         arrays: list[Array] = [
             np.ndarray(tuple(value.shape), numpy_dtype(value.dtype), self._block.array.data, place)
@@ -149,14 +165,29 @@ class _Transfer:
 
     def release(self) -> None:
         if self._block is not None:
-            self._wait_for_ends()
+            _wait_for(self.ends)
             self._copier.take_back(self._block)
             self._block = None
 
-    def _wait_for_ends(self) -> None:
-        for end in self.ends:
-            if end is not None:
-                end.synchronize()
+
+def _wait_for(ends: Sequence[Any]) -> None:
+    for end in ends:
+        if end is not None:
+            end.synchronize()
+
+
+def _pieces(block: Block, tensors: Sequence[tuple[int, Any]]) -> Iterator[tuple[Any, Any]]:
+    """Return bytes of the block and of a tensor, at most `PIECE` at once.
+
+    Args:
+        block: Host memory.
+        tensors: Each with its place there.
+    """
+    for place, tensor in tensors:
+        data = bytes_of(tensor.contiguous())
+        for start in range(0, len(data), PIECE):
+            piece = data[start : start + PIECE]
+            yield block.tensor[place + start : place + start + len(piece)], piece
 
 
 def _copy_each(targets: list[Any], sources: list[Any]) -> None:

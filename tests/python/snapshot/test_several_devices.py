@@ -49,7 +49,7 @@ def save_on_one_device(arrays, path):
 
 JAX = """
 import jax, numpy as np
-from kerascheckpoint.backends import jax_copies
+from kerascheckpoint.backends.jax_layout import Layout
 
 def data():
     return keras.distribution.DataParallel()
@@ -66,7 +66,7 @@ for way in (data, model):
     training.train(spread, batch_size=8)
     kernel = spread.layers[0].kernel.value
     assert len(kernel.sharding.device_set) == 4
-    shards = [shard.shape for shard in jax_copies._split(kernel).shards]
+    shards = [shard.shape for shard in Layout([kernel]).shards([kernel])]
     assert shards == ([(3, 8)] if way is data else [(3, 4), (3, 4)]), shards
     path = os.path.join(sys.argv[1], way.__name__ + "-{}.keras")
     save_in_every_way(spread, path, [None, *devices.ROUTES])
