@@ -9,30 +9,37 @@ from typing import Any
 from .fit_control import data_of_fit
 from .private import BACKEND
 
+# Whether batches are drawn before they are needed, on a thread of the backend's.
+DRAWS_AHEAD = BACKEND == "tensorflow"
+
 
 def trains_on_generator(model: Any) -> bool:
-    """Tell whether the running `fit` of `model` trains on a generator, batch by batch.
+    """Tell whether the running `fit` of `model` trains on a generator."""
+    return type(data_of_fit(model)).__name__ == "GeneratorDataAdapter"
 
-    TensorFlow draws from it ahead of training, by a number of batches that nobody can ask for.
+
+def before_each_draw(model: Any, function: Callable[[int], object]) -> None:
+    """Let the running `fit` of `model` call a function before each batch that it draws.
+
+    Args:
+        model: The model in training.
+        function: Called with the number of the batch, which counts from 1 in each iteration. Keras
+            has drawn the first ones already, to see their shapes.
     """
-    adapter = data_of_fit(model)
-    return type(adapter).__name__ == "GeneratorDataAdapter" and BACKEND in ("jax", "torch")
-
-
-def before_each_draw(model: Any, function: Callable[[], object]) -> None:
-    """Let the running `fit` of `model` call a function before each batch that it draws."""
     adapter = data_of_fit(model)
     begin = adapter.generator
 
     class Watched:
         def __init__(self) -> None:
             self.batches = begin()
+            self.number = 0
 
         def __iter__(self) -> Iterator[Any]:
             return self
 
         def __next__(self) -> Any:
-            function()
+            self.number += 1
+            function(self.number)
             return next(self.batches)
 
     adapter.generator = Watched

@@ -14,6 +14,7 @@ from ..keras_seam.fit_control import epoch_iterator
 from ..keras_seam.loader_data import LoaderData
 from ..unshared import Unshared
 from . import tensorflow_random
+from .draws_ahead import DrawsAhead
 from .encoding import NotSavableError, decode, encode
 from .host_draws import HostDraws
 from .random import capture_process, check_process, restore_process
@@ -28,6 +29,7 @@ class DataOrder(Unshared):
         arrays: The arrays that a `fit` trains on, if it trains on arrays.
         loader: The loader that it trains on, if that has state.
         draws: The draws of the generator that it trains on, if that is the host's.
+        ahead: The draws of a generator ahead of training.
     """
 
     name = "data"
@@ -38,8 +40,10 @@ class DataOrder(Unshared):
         arrays: ArrayData | None = None,
         loader: LoaderData | None = None,
         draws: HostDraws | None = None,
+        ahead: DrawsAhead | None = None,
     ) -> None:
-        self._arrays, self._loader, self._draws = arrays, loader, draws
+        self._arrays, self._loader = arrays, loader
+        self._draws, self._ahead = draws, ahead
         self._random: dict[str, Any] | None = None
         self._epoch: int | None = None
 
@@ -51,8 +55,8 @@ class DataOrder(Unshared):
             return cls()
         attributes = vars(iterator)
         if _ON_ITERATOR not in attributes:
-            made = cls(ArrayData.of(model), LoaderData.of(model), HostDraws.of(model))
-            attributes[_ON_ITERATOR] = made
+            draws = HostDraws.of(model), DrawsAhead.of(model)
+            attributes[_ON_ITERATOR] = cls(ArrayData.of(model), LoaderData.of(model), *draws)
         found: DataOrder = attributes[_ON_ITERATOR]
         return found
 
@@ -60,7 +64,8 @@ class DataOrder(Unshared):
     def spans_epochs(self) -> bool:
         """Whether the data of an epoch may depend on where the previous epoch ended."""
         found = [data for data in (self._arrays, self._loader) if data is not None]
-        return self._draws is not None or any(data.spans_epochs for data in found)
+        is_drawn = self._draws is not None or self._ahead is not None
+        return is_drawn or any(data.spans_epochs for data in found)
 
     def prepare(self) -> None:
         """Make the order of future epochs depend only on state that can be saved."""
@@ -88,6 +93,8 @@ class DataOrder(Unshared):
         state: dict[str, Any] = {"epoch": self._random}
         if self._draws is not None:
             state["draws"] = self._draws.capture()
+        if self._ahead is not None:
+            state["ahead"] = self._ahead.capture()
         found = None if self._loader is None else self._loader.state()
         if found is not None and self._loader is not None:
             with contextlib.suppress(NotSavableError):  # then its batches are drawn again
@@ -113,6 +120,8 @@ class DataOrder(Unshared):
                 raise ValueError(f"{name} is not a count")
         if state.get("draws") is not None:
             HostDraws.check(state["draws"])
+        if state.get("ahead") is not None:
+            DrawsAhead.check(state["ahead"])
         if state.get("iterator") is not None:
             decode(state["iterator"]["state"])
 
@@ -151,9 +160,24 @@ class DataOrder(Unshared):
         return True
 
     def before_passing(self, state: Mapping[str, Any]) -> None:
-        """Let batches that are drawn again find the host's random numbers that they found."""
+        """Let batches that are drawn again, and the next one, find the numbers that they found."""
         if self._draws is not None and state.get("draws") is not None:
             self._draws.restore(state["draws"])
+        if self._ahead is not None and state.get("ahead") is not None:
+            self._ahead.hold(state["ahead"])
+
+    def go_on(self) -> None:
+        """Let data be drawn ahead again, as the random numbers are those of the file by now."""
+        if self._ahead is not None:
+            self._ahead.release()
+
+    def process_at(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Return random state as it is with no batch drawn that is not trained yet.
+
+        Args:
+            state: The random state as it is now.
+        """
+        return dict(state) | ({} if self._ahead is None else self._ahead.process())
 
     def has_place(self, state: Mapping[str, Any]) -> bool:
         """Tell whether a state has the position in the data, so that no epoch is drawn again."""

@@ -7,7 +7,7 @@ next one. So the numbers before the newest batch was asked for decide the batch 
 from collections.abc import Mapping
 from typing import Any
 
-from ..keras_seam.generator_data import before_each_draw, trains_on_generator
+from ..keras_seam.generator_data import DRAWS_AHEAD, before_each_draw, trains_on_generator
 from . import host
 
 
@@ -27,7 +27,8 @@ class HostDraws:
     @classmethod
     def of(cls, model: Any) -> "HostDraws | None":
         """Return one that follows the running `fit`; `None` without a host or a generator."""
-        return cls(model) if host.is_there() and trains_on_generator(model) else None
+        is_known = host.is_there() and not DRAWS_AHEAD
+        return cls(model) if is_known and trains_on_generator(model) else None
 
     def capture(self) -> dict[str, Any]:
         """Return the number of draws, and the host's random numbers before the newest."""
@@ -45,7 +46,7 @@ class HostDraws:
         if state["host"] is not None:
             self._again = state["draws"], state["host"]
 
-    def _note(self) -> None:
+    def _note(self, number: int) -> None:
         self._count += 1
         if self._again is not None and self._count == self._again[0]:
             host.restore(self._again[1])

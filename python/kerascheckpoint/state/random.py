@@ -61,8 +61,12 @@ class RandomState:
         restore_process(state)
 
 
-def capture_process() -> dict[str, Any]:
-    """Return the random state outside the model: of Python, NumPy, Keras, backends and host."""
+def capture_process(*, with_host: bool = True) -> dict[str, Any]:
+    """Return the random state outside the model: of Python, NumPy, Keras, backends and host.
+
+    Args:
+        with_host: Whether to ask the host, whose code runs on the main thread alone.
+    """
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=False)
     state = {
@@ -73,7 +77,8 @@ def capture_process() -> dict[str, Any]:
     global_seed = global_seed_state()
     if global_seed is not None:
         state["keras"] = pack(to_numpy(global_seed))
-    return state | torch_random.capture() | tensorflow_random.capture() | {"host": host.capture()}
+    state |= torch_random.capture() | tensorflow_random.capture()
+    return state | ({"host": host.capture()} if with_host else {})
 
 
 def check_process(state: Mapping[str, Any]) -> None:

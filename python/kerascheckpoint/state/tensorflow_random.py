@@ -57,8 +57,9 @@ def restore(state: Mapping[str, Any]) -> None:
     operations = state.get("tensorflow_operations")
     if operations is None or _CONTEXT_MODULE not in sys.modules:
         return
-    if operations["seed"] != _global_seed():  # operation seeds follow from the global one
-        sys.modules[_CONTEXT_MODULE].set_global_seed(operations["seed"])
+    # Operation seeds follow from the global one. Setting it again also forgets the counters of the
+    # operations that have drawn numbers with these seeds since the save.
+    sys.modules[_CONTEXT_MODULE].set_global_seed(operations["seed"])
     seeds = _operation_seeds()
     if seeds is not None:
         seeds.setstate(_python_state(operations["state"]))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..keras_seam.fit_control import callbacks_of_fit, data_of_fit
+from ..keras_seam.generator_data import DRAWS_AHEAD, trains_on_generator
 from ..keras_seam.private import BACKEND
 from ..notify import Once
 from ..state import callbacks as callback_states
-from ..state import tensorflow_random
+from ..state import host, tensorflow_random
 
 
 def warn_of_inexact(model: Any, once: Once) -> None:
@@ -20,10 +21,28 @@ def warn_of_inexact(model: Any, once: Once) -> None:
         once: Gives each warning once.
     """
     adapter = data_of_fit(model)
-    found = [*_pipelines(adapter), *_workers(adapter), *_logs(model), *_kernels()]
+    found = [
+        *_pipelines(adapter),
+        *_workers(adapter),
+        *_generators(model),
+        *_logs(model),
+        *_kernels(),
+    ]
     if found:
         text = "; ".join(found)
         once.warn("inexact", f"a resume of this training will not be bit-exact: {text}")
+
+
+def _generators(model: Any) -> Iterator[str]:
+    """Describe a generator of the host's from which the backend draws ahead of training.
+
+    Its code runs on the main thread alone, so its random numbers before each draw are unknown.
+    """
+    if host.is_there() and DRAWS_AHEAD and trains_on_generator(model):
+        yield (
+            "R's random numbers in a generator start again (let the generator call set.seed() with "
+            "the number of the batch, or train on JAX or PyTorch)"
+        )
 
 
 def _workers(adapter: Any) -> Iterator[str]:

@@ -74,6 +74,7 @@ def hold(model: Any) -> dict[str, Any]:
 
 def _states(model: Any, run: Run, *, epoch_done: bool) -> dict[str, Any]:
     states = capture([RandomState(model), run.companions, run.script])
+    states[RandomState.name] = run.order.process_at(states[RandomState.name])
     if not epoch_done:
         states |= capture([EpochMetrics(model)])
     if not epoch_done or run.order.spans_epochs:

@@ -176,7 +176,7 @@ class ResumePoint:
             is_past = run.order.begin_after(state, batch, self.info.epoch)
         if not batch:
             if state is not None:
-                self._restore_process()
+                self._restore_process(run.order)
             return
         metrics = EpochMetrics(model)
         counted = self.state_of(metrics) or {"values": []}
@@ -185,7 +185,7 @@ class ResumePoint:
             batch,
             print_message,
             on_first=lambda: metrics.restore(counted),
-            on_last=self._restore_process,
+            on_last=lambda: self._restore_process(run.order),
             is_past=is_past,
         )
 
@@ -202,9 +202,15 @@ class ResumePoint:
             pass_over_epochs(model, epochs, steps, print_message, has_place=has_place)
             self._restore_process()
 
-    def _restore_process(self) -> None:
-        """Restore the random numbers, because drawing data again may have used some."""
+    def _restore_process(self, order: DataOrder | None = None) -> None:
+        """Restore the random numbers, because drawing data again may have used some.
+
+        Args:
+            order: The data that go on with them, unless some are still to be drawn again.
+        """
         restore_process(self.record["states"]["random"])
+        if order is not None:
+            order.go_on()
 
     def restore_history(self, model: Any) -> None:
         """Prepend the earlier epochs to the history that `fit` returns."""

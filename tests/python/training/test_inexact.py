@@ -4,13 +4,14 @@ import keras
 import pytest
 
 from kerascheckpoint import CheckpointWarning, ModelCheckpoint
+from kerascheckpoint.state.host import set_host_state
 from support import training
 
 
-def fit(path, data, *others):
+def fit(path, data, *others, **settings):
     model = training.tiny_model()
     ours = ModelCheckpoint(path / "{epoch}.keras", "loss", resume=True)
-    model.fit(data, epochs=1, verbose=0, shuffle=False, callbacks=[*others, ours])
+    model.fit(data, epochs=1, verbose=0, shuffle=False, callbacks=[*others, ours], **settings)
 
 
 def test_a_pipeline_without_a_seed_and_a_log_that_is_overwritten_are_named(tmp_path):
@@ -56,3 +57,24 @@ def test_a_pipeline_with_a_seed_gives_no_warning(tmp_path, is_global):
     tf.random.set_seed(1 if is_global else None)
     data = tf.data.Dataset.from_tensor_slices(training.samples())
     fit(tmp_path, data.shuffle(8, seed=None if is_global else 3).batch(2))  # warnings are errors
+
+
+@pytest.mark.parametrize("has_host", [True, False])
+def test_a_generator_of_a_host_that_is_drawn_ahead_of_training_is_named(tmp_path, has_host):
+    def generator():
+        while True:
+            yield training.samples()
+
+    def train():
+        fit(tmp_path, generator(), steps_per_epoch=1)
+
+    if has_host:
+        set_host_state(lambda: "[1]", lambda state: None)
+    try:
+        if has_host and keras.config.backend() == "tensorflow":
+            with pytest.warns(CheckpointWarning, match=r"R's random numbers .* set\.seed\(\)"):
+                train()
+        else:
+            train()  # warnings are errors
+    finally:
+        set_host_state(None, None)

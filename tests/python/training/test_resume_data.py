@@ -8,6 +8,7 @@ import functools
 import importlib.util
 import itertools
 import pathlib
+import random
 import tempfile
 
 import keras
@@ -28,6 +29,17 @@ def generator():
     numbers = np.random.default_rng(5)
     while True:
         x = numbers.normal(size=(BATCH, 3)).astype("float32")
+        yield x, x.sum(axis=1, keepdims=True)
+
+
+def global_generator():
+    """Yield batches of the global random numbers of Python, NumPy and the backend."""
+    while True:
+        x = np.random.normal(size=(BATCH, 3)).astype("float32") + random.random()
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+
+            x += tf.random.uniform((1, 1)).numpy()
         yield x, x.sum(axis=1, keepdims=True)
 
 
@@ -108,6 +120,10 @@ KINDS = {
     "arrays over epochs": lambda: ARRAYS | {"steps_per_epoch": 2},
     "arrays that end with an epoch": lambda: ARRAYS | {"steps_per_epoch": 3},
     "a generator": lambda: {"x": generator(), "steps_per_epoch": STEPS},
+    "a generator of global random numbers": lambda: {
+        "x": global_generator(),
+        "steps_per_epoch": STEPS,
+    },
     "a finite generator": lambda: {
         "x": (batch for batch in itertools.islice(generator(), 4 * STEPS)),
         "steps_per_epoch": STEPS,
@@ -136,7 +152,7 @@ if importlib.util.find_spec("keras.src.trainers.data_adapters.grain_dataset_adap
         "an endless Grain IterDataset": lambda: {"x": endless_grain_data(), "steps_per_epoch": 3},
     }
 # Their order follows from random numbers that a resume restores, whatever the script has set.
-ANY_SEED = ("arrays", "a shuffled PyDataset", "a DataLoader")
+ANY_SEED = ("arrays", "a generator of global", "a shuffled PyDataset", "a DataLoader")
 PLACES = {
     "an epoch's end": {"save_freq": "epoch"},
     "the middle of an epoch": {"save_freq": 2},
