@@ -13,6 +13,7 @@ from support import processes, small_files, training
 SETTINGS = """
 import contextlib, os, sys
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
+os.environ["JAX_PLATFORMS"] = "cpu"
 import keras
 from support import devices, training
 from kerascheckpoint import ModelCheckpoint

@@ -11,6 +11,8 @@ import keras
 
 HERE = os.path.dirname(os.path.dirname(__file__))
 
+ON_PROCESSOR = {"JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}  # two cannot share one GPU
+
 HEAD = """
 import contextlib, faulthandler, json, os, sys
 faulthandler.dump_traceback_later(200, exit=True)
@@ -60,10 +62,11 @@ def start(
 ) -> "list[subprocess.Popen[str]]":
     """Start `count` processes that run `code` with `devices` devices each (JAX)."""
     text, ports = HEAD + START[keras.config.backend()] + code, free_ports(count)
+    path = [HERE, os.environ["PYTHONPATH"]]
     return [
         subprocess.Popen(
             [sys.executable, "-c", text, json.dumps([rank, count, ports, devices, arguments])],
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([HERE, os.environ["PYTHONPATH"]])},
+            env=os.environ | ON_PROCESSOR | {"PYTHONPATH": os.pathsep.join(path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

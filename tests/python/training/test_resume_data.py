@@ -96,7 +96,7 @@ class Noisy:
 
 
 def grain_data(kind):
-    import grain
+    grain = pytest.importorskip("grain")
 
     data = grain.MapDataset.source([(x, y) for x, y in zip(X, Y, strict=True)]).shuffle(seed=3)
     if kind == "DataLoader":
@@ -109,7 +109,7 @@ def grain_data(kind):
 
 
 def endless_grain_data():
-    import grain
+    grain = pytest.importorskip("grain")
 
     data = grain.MapDataset.source([(x, y) for x, y in zip(X, Y, strict=True)]).shuffle(seed=3)
     return data.repeat().batch(BATCH, drop_remainder=True).to_iter_dataset()
