@@ -4,9 +4,7 @@ Seen in Keras 3.6 to 3.16. In older versions, the batches of arrays are drawn an
 """
 
 import contextlib
-import importlib
 import secrets
-import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +12,7 @@ import keras
 
 from .fit_control import epoch_iterator
 from .private import BACKEND
+from .tensorflow_arrays import ArrayDataset
 
 _SEED_BITS = 31
 
@@ -35,7 +34,8 @@ class ArrayData:
 
     def __init__(self, iterator: Any) -> None:
         self._iterator, self._adapter = iterator, iterator.data_adapter
-        self._seed: Any = None  # the variable that the shuffle of TensorFlow reads
+        self._dataset: ArrayDataset | None = None  # the one of this package
+        self._is_seeded = False  # whether that shuffles by `seed`
         self.spans_epochs = bool(iterator.steps_per_epoch)
         self.seed: int | None = None
         self.made_before = False
@@ -67,7 +67,7 @@ class ArrayData:
         if is_there and iterator._steps_seen:
             return False
         self.made_before = is_there and BACKEND == "torch"
-        if self._seed is not None:
+        if self._is_seeded:
             self._set_seed(secrets.randbits(_SEED_BITS))
             iterator._current_iterator = None
         return True
@@ -101,6 +101,9 @@ class ArrayData:
     def _begin_at(self, place: int, restore_order: Callable[[], object]) -> Any:
         """Return an iterator over all batches from `place` on."""
         iterator = self._iterator
+        if self._dataset is not None and self._dataset.can_start_anywhere:
+            self._dataset.start_at(place)
+            return iter(iterator._distributed_dataset)
         if BACKEND == "tensorflow" and hasattr(iterator._distributed_dataset, "skip"):
             return iter(iterator._distributed_dataset.skip(place))
         # With shuffle="batch", each batch draws random numbers when it is created.
@@ -130,6 +133,35 @@ class ArrayData:
 
         adapter._get_iterator = get_iterator
 
+    def rebuild(self, *, only_order: bool, by_seed: bool) -> None:
+        """Build TensorFlow's dataset again, with the current global seed.
+
+        Args:
+            only_order: Whether nothing but the order matters, as the next epoch is whole.
+            by_seed: Whether to shuffle each iteration with a seed that can be saved.
+        """
+        iterator, adapter = self._iterator, self._adapter
+        if BACKEND != "tensorflow" or (only_order and not adapter._shuffle):
+            return
+        if self._can_be_replaced:
+            self._build(by_seed=by_seed)
+        else:
+            strategy, dataset = iterator._distribute_strategy, adapter.get_tf_dataset()
+            iterator._distributed_dataset = strategy.experimental_distribute_dataset(dataset)
+
+    def _build(self, *, by_seed: bool) -> None:
+        is_counted = hasattr(self._adapter, "_epoch")  # Keras 3.16 and later shuffle by it
+        self._is_seeded = by_seed and bool(self._adapter._shuffle) and not is_counted
+        self._dataset = ArrayDataset(self._adapter, by_seed=self._is_seeded)
+        self._iterator._distributed_dataset = self._dataset.dataset
+
+    @property
+    def _can_be_replaced(self) -> bool:
+        """Whether the dataset is not spread over devices."""
+        import tensorflow as tf
+
+        return isinstance(self._iterator._distributed_dataset, tf.data.Dataset)
+
     def shuffle_by_seed(self, seed: int | None = None) -> None:
         """Make TensorFlow shuffle each iteration with a seed that can be saved.
 
@@ -138,23 +170,17 @@ class ArrayData:
         Args:
             seed: The seed of the iteration that is about to begin; `None` for a new one.
         """
-        iterator, adapter = self._iterator, self._adapter
-        if BACKEND != "tensorflow" or not adapter._shuffle or hasattr(adapter, "_epoch"):
+        if BACKEND != "tensorflow" or not self._can_be_replaced:
             return
-        if self._seed is None and hasattr(iterator._distributed_dataset, "element_spec"):
-            import tensorflow as tf
-
-            if not isinstance(iterator._distributed_dataset, tf.data.Dataset):
-                return  # spread over devices
-            with tf.device("cpu:0"):
-                self._seed = tf.Variable(0, trainable=False, dtype=tf.int32)
-            iterator._distributed_dataset = _shuffled_dataset(adapter, self._seed)
-        if self._seed is not None:
+        if not self._is_seeded and self._adapter._shuffle and not hasattr(self._adapter, "_epoch"):
+            self._build(by_seed=True)
+        if self._is_seeded:
             self._set_seed(secrets.randbits(_SEED_BITS) if seed is None else seed)
 
     def _set_seed(self, seed: int) -> None:
         self.seed = seed
-        self._seed.assign(seed)
+        if self._dataset is not None:
+            self._dataset.set_seed(seed)
 
 
 def _draw(draw: Callable[[], object], count: int) -> None:
@@ -165,27 +191,3 @@ def _draw(draw: Callable[[], object], count: int) -> None:
 
 def _is_distributed() -> bool:
     return keras.distribution.distribution() is not None
-
-
-def _shuffled_dataset(adapter: Any, seed: Any) -> Any:
-    """Return Keras' dataset of arrays, shuffled by the seed in the variable `seed`."""
-    import tensorflow as tf
-
-    def shuffle(indices: Any) -> Any:
-        seeds = tf.stack([seed.read_value(), tf.cast(indices[0], tf.int32)])
-        return tf.random.experimental.stateless_shuffle(indices, seed=seeds)
-
-    class Tensorflow:
-        random = types.SimpleNamespace(shuffle=shuffle)
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(tf, name)
-
-    # The adapter looks this name up whenever it builds a dataset.
-    module: Any = importlib.import_module("keras.src.utils.module_utils")
-    original = module.tensorflow
-    module.tensorflow = Tensorflow()
-    try:
-        return adapter.get_tf_dataset()
-    finally:
-        module.tensorflow = original

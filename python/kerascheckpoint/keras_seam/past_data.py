@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from .array_data import ArrayData
 from .fit_control import callback_list, epoch_iterator
 from .private import BACKEND
 from .py_dataset import count_epochs, holds_batches, start_at_index
@@ -43,7 +44,8 @@ def pass_over_epochs(
     if iterator is None:
         return
     adapter = iterator.data_adapter
-    _rebuild_dataset(iterator, adapter)
+    if ArrayData.of(model) is None:
+        _rebuild_dataset(iterator, adapter)
     if has_place:
         return
     if _must_be_drawn_again(iterator, adapter):

@@ -159,6 +159,19 @@ class DataOrder(Unshared):
             self._random, self._epoch = state["epoch"], epoch
         return True
 
+    def rebuild(self, state: Mapping[str, Any] | None, batch: int) -> None:
+        """Build the dataset of arrays again, with the restored seed.
+
+        Args:
+            state: What `capture` returned, if the file has it.
+            batch: Number of done batches of the epoch that is about to begin.
+        """
+        if self._arrays is None:
+            return
+        by_seed = not tensorflow_random.has_global_seed() or (state or {}).get("seed") is not None
+        is_whole = not batch and not self._arrays.spans_epochs
+        self._arrays.rebuild(only_order=is_whole, by_seed=by_seed)
+
     def before_passing(self, state: Mapping[str, Any]) -> None:
         """Let batches that are drawn again, and the next one, find the numbers that they found."""
         if self._draws is not None and state.get("draws") is not None:

@@ -196,6 +196,7 @@ class ResumePoint:
             order, steps = DataOrder.of(model), self.record.get("epoch_steps")
             state = self.state_of(order)
             has_place = False
+            order.rebuild(state, self.info.batch or 0)
             if state is not None:
                 order.before_passing(state)
                 has_place = order.has_place(state)

@@ -3,6 +3,7 @@
 The model counts: the gradient of sample i, a unit vector, moves weight i alone.
 """
 
+import importlib
 import itertools
 import random
 
@@ -38,8 +39,9 @@ def forget_seeds():
         torch.seed()
 
 
-def fit(run, *others, **settings):
-    forget_seeds()
+def fit(run, *others, is_seeded=False, **settings):
+    if not is_seeded:
+        forget_seeds()
     model = keras.Sequential(
         [keras.Input((SAMPLES,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
     )
@@ -80,3 +82,33 @@ def test_every_sample_of_the_resumed_epoch_is_trained_once(tmp_path, shuffle):
         assert sorted(sample for batch in epoch for sample in batch) == list(range(SAMPLES))
     if shuffle is True:
         assert len({tuple(epoch) for epoch in epochs}) == EPOCHS
+
+
+@pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="TensorFlow builds a dataset")
+@pytest.mark.parametrize("is_seeded", [True, False])
+@pytest.mark.parametrize("shuffle", [True, "batch", False])
+def test_the_dataset_is_built_once_and_done_batches_are_not_made(
+    tmp_path, monkeypatch, shuffle, is_seeded
+):
+    """Thousands of batches would take seconds, and large arrays would be copied again."""
+    import tensorflow as tf
+
+    adapters = importlib.import_module("keras.src.trainers.data_adapters.array_data_adapter")
+    build, gather = adapters.ArrayDataAdapter.get_tf_dataset, tf.gather
+    built, made = [], []
+
+    def count_built(adapter):
+        built.append(adapter)
+        return build(adapter)
+
+    def count_made(*arguments, **settings):
+        tf.numpy_function(lambda: made.append(1) or np.int64(0), [], tf.int64)
+        return gather(*arguments, **settings)
+
+    with pytest.raises(Stop):
+        fit(tmp_path, At(EPOCHS - 1, stop, batch=3), shuffle=shuffle, is_seeded=is_seeded)
+    monkeypatch.setattr(adapters.ArrayDataAdapter, "get_tf_dataset", count_built)
+    monkeypatch.setattr(tf, "gather", count_made)
+    fit(tmp_path, shuffle=shuffle, is_seeded=is_seeded)
+    assert len(built) == 2  # once by Keras
+    assert len(made) == 2 * (STEPS - 3)  # inputs and targets
