@@ -29,7 +29,8 @@
 #' @param filepath A string, [fs::path()] or URL: where to save. It ends in `".keras"` for
 #'   whole models (the legacy `".h5"` is possible too). With `save_weights_only = TRUE` it
 #'   ends in `".weights.h5"`. A path that ends in `".orbax"` is a directory in Orbax's
-#'   format, for models that are spread over several machines.
+#'   format, for models that are spread over several machines; as a URL it must begin
+#'   with `gs://`, because Orbax itself writes to no other.
 #'
 #'   Each save fills in the placeholders in braces: `{epoch}` (counted from 1), `{batch}`
 #'   (within the epoch, from 1), `{step}` (batches since training began) and every metric

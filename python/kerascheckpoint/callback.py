@@ -43,8 +43,9 @@ class ModelCheckpoint(BatchEvents):
             `"run/{epoch:02d}-{val_loss:.2f}.keras"`. It ends in `.keras` (`.h5` is accepted), in
             `.weights.h5` with `save_weights_only=True`, or in `.orbax` for a directory that
             several processes write together. `~` is expanded; missing directories are created. It
-            may be a URL that fsspec can open, such as `s3://bucket/run/{epoch}.keras`. No other
-            callback should write into the same directory.
+            may be a URL that fsspec can open, such as `s3://bucket/run/{epoch}.keras`; of URLs,
+            only `gs://` can hold `.orbax`, as Orbax itself writes there. No other callback should
+            write into the same directory.
         monitor: Name of the metric that decides which model is best: `"loss"` or a metric, with the
             prefix `val_` for its value on validation data.
         verbose: 0 is silent, 1 prints what the callback does.

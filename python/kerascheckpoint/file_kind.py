@@ -10,6 +10,8 @@ ORBAX_SUFFIX = ".orbax"
 
 DIRECTORY_SUFFIXES = (ORBAX_SUFFIX,)  # of checkpoints that are directories
 
+COMMIT_MARK = "commit_success.txt"  # Orbax' last file in a directory of an object store
+
 SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX, ORBAX_SUFFIX)
 
 

@@ -12,6 +12,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_gpu_deterministic_ops=true")
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 # Let PyTorch look for a GPU in a way that leaves it usable in forked processes.
 os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+os.environ["EPATH_USE_TF"] = "false"  # Orbax' files: TensorFlow's client reaches no emulator
 # Child processes import the package and the tests' own modules from here as well.
 TESTS = pathlib.Path(__file__).parent
 SEARCH = [str(TESTS.parents[1] / "python"), str(TESTS), os.environ.get("PYTHONPATH")]

@@ -284,6 +284,9 @@ class Form(Protocol):
             ValueError: If the place cannot hold this form.
         """
 
+    def try_out(self, directory: str, storage: Storage) -> None:
+        """Check access that the place has not checked; raise a CheckpointWriteError with why."""
+
     def writer(self) -> CheckpointWriter:
         """Return a new writer."""
 

@@ -5,9 +5,9 @@ are absolute local paths or URLs (see `location`).
 """
 
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import AbstractContextManager
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from ..errors import CheckpointWriteError
 
@@ -48,6 +48,7 @@ class Storage(Protocol):
     Attributes:
         is_local: Whether its paths are files on this machine.
         concurrency: Number of files to read at the same time.
+        options: What the user gave to reach it; empty for local files.
     """
 
     @property
@@ -55,6 +56,9 @@ class Storage(Protocol):
 
     @property
     def concurrency(self) -> int: ...
+
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
     def resolve(self, path: str) -> str:
         """Return the same text for two paths that lead to the same file."""
@@ -97,6 +101,15 @@ class Storage(Protocol):
         Args:
             directory: Where to look.
             levels: 1 looks in `directory` itself, 2 in its subdirectories as well, and so on.
+
+        Raises:
+            OSError: If the place cannot be reached.
+        """
+
+    def files_below(self, directory: str) -> dict[str, FileStatus]:
+        """Return all files below a directory by their path relative to it, with `/` in it.
+
+        A directory that is missing counts as empty. In an object store this is one request.
 
         Raises:
             OSError: If the place cannot be reached.

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import CheckpointError, CheckpointNotFoundError, CheckpointUnreachableError
+from ..file_kind import COMMIT_MARK
 from .base import FileStatus
 
 # In object stores, an object appears when its upload is complete, and there are no directories.
@@ -112,11 +113,14 @@ def rename(fs: Any, old: str, new: str) -> None:
 
 
 def remove_tree(fs: Any, name: str) -> None:
-    """Remove a directory and its content.
+    """Remove a directory and its content; of a checkpoint first the marks that it is finished.
 
     Some S3 servers keep real directories. They stay until the object with the directory's name and
     a slash is deleted.
     """
+    marks = [path for path in fs.find(name) if path.endswith(f"/{COMMIT_MARK}")]
+    for mark in sorted(marks, key=lambda path: path.count("/")):
+        fs.rm_file(mark)
     folders = [path for path, _, _ in fs.walk(name)] if hasattr(fs, "call_s3") else []
     fs.rm(name, recursive=True)
     for folder in sorted(folders, key=len, reverse=True):

@@ -1,14 +1,17 @@
-"""The files below a local directory, without temporary ones."""
+"""The files below a local directory."""
 
+import contextlib
 import os
 
 from ..file_kind import DIRECTORY_SUFFIXES
+from .base import FileStatus
 from .leftovers import is_temporary
 
 
 def checkpoints_below(directory: str, levels: int) -> list[str]:
     """Return the files and checkpoint directories down to `levels` levels, sorted.
 
+    Temporary ones are left out.
     A directory reached through several links is visited once per level; otherwise links to `.`
     would multiply with every level.
     """
@@ -22,6 +25,24 @@ def folders_below(directory: str, levels: int) -> list[str]:
         newest = [path for folder in newest for path in _subfolders(folder)]
         folders = folders + newest
     return folders
+
+
+def files_below(directory: str) -> dict[str, FileStatus]:
+    """Return all files below a directory by their path relative to it, with `/` in it."""
+    found = {}
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                status = status_of(os.stat(path))
+                found[os.path.relpath(path, directory).replace(os.sep, "/")] = status
+    return found
+
+
+def status_of(found: os.stat_result) -> FileStatus:
+    """Return what the system knows of a file."""
+    identity = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+    return FileStatus(found.st_size, found.st_mtime, identity)
 
 
 def _below(directory: str, levels: int, seen: set[tuple[int, int, int]]) -> list[str]:

@@ -6,8 +6,8 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from typing import BinaryIO, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, BinaryIO, cast
 
 from ..errors import CheckpointCorruptError, CheckpointNotFoundError, CheckpointWriteError
 from ..file_kind import DIRECTORY_SUFFIXES, SUFFIXES
@@ -21,6 +21,11 @@ class LocalStorage:
 
     is_local: bool = dataclasses.field(default=True, init=False)
     concurrency: int = dataclasses.field(default=1, init=False)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """No options."""
+        return {}
 
     def resolve(self, path: str) -> str:
         """Return the path with all links followed."""
@@ -45,10 +50,10 @@ class LocalStorage:
         """Return size, time and identity; the size of a directory is the total of its files."""
         with _naming(path):
             found = os.stat(path)
-        size = _size_below(path) if stat.S_ISDIR(found.st_mode) else found.st_size
-        return FileStatus(
-            size, found.st_mtime, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
-        )
+        if not stat.S_ISDIR(found.st_mode):
+            return listing.status_of(found)
+        size = sum(file.size for file in self.files_below(path).values())
+        return dataclasses.replace(listing.status_of(found), size=size)
 
     def exists(self, path: str) -> bool:
         """Tell whether there is anything at `path`."""
@@ -61,6 +66,10 @@ class LocalStorage:
     def paths(self, directory: str, levels: int = 1) -> list[str]:
         """Return the files in a directory; see `base.Storage.paths`."""
         return listing.checkpoints_below(directory, levels)
+
+    def files_below(self, directory: str) -> dict[str, FileStatus]:
+        """Return all files below a directory; see `base.Storage.files_below`."""
+        return listing.files_below(directory)
 
     def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> int | None:
         """Make the directory, check it, remove leftovers; return the free bytes of its disk."""
@@ -194,12 +203,3 @@ def _check_replaceable(path: str) -> None:
         raise IsADirectoryError(errno.EISDIR, "Is an existing directory", path)
     if not stat.S_ISREG(mode):
         raise FileExistsError(errno.EEXIST, "Is not a regular file", path)
-
-
-def _size_below(directory: str) -> int:
-    size = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with contextlib.suppress(OSError):  # deleted meanwhile
-                size += os.stat(os.path.join(folder, name)).st_size
-    return size

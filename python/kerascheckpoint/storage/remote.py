@@ -55,7 +55,8 @@ class RemoteStorage:
             ValueError: If fsspec does not know the protocol, or `staging_directory` is not a
                 directory.
         """
-        options = dict(options or {})
+        self.options = dict(options or {})
+        options = dict(self.options)
         self._staging = staging_directory(options.pop("staging_directory", None))
         self._connections = Connections(url, options)
         self._kind = self._connections.kind
@@ -118,9 +119,14 @@ class RemoteStorage:
         """Return size, time and identity."""
         with filesystems.reporting(path):
             info = self._info(path)
-        if info["type"] == "directory" and not path.endswith(DIRECTORY_SUFFIXES):
+        if info["type"] != "directory":
+            return filesystems.status_of(info)
+        files = self.files_below(path) if path.endswith(DIRECTORY_SUFFIXES) else {}
+        if not files:
             raise CheckpointNotFoundError(f"there is no checkpoint at {filesystems.shown(path)!r}")
-        return filesystems.status_of(info)
+        size = sum(file.size for file in files.values())
+        modified = max(file.modified for file in files.values())
+        return FileStatus(size, modified, tuple(file.identity for file in files.values()))
 
     def exists(self, path: str) -> bool:
         """Tell whether there is a file or a directory at `path`."""
@@ -145,6 +151,22 @@ class RemoteStorage:
                 found += self.paths(path, levels - 1)
         return sorted(found)
 
+    def files_below(self, directory: str) -> dict[str, FileStatus]:
+        """Return all files below a directory; see `base.Storage.files_below`."""
+
+        def ask() -> dict[str, Any]:
+            self._fs.invalidate_cache()
+            return dict(self._fs.find(self._strip(directory), detail=True))
+
+        with filesystems.reporting(directory):
+            try:
+                infos = self._again(ask)
+            except FileNotFoundError:
+                return {}
+            start = len(self._strip(directory)) + 1
+        found = {name[start:]: filesystems.status_of(info) for name, info in infos.items()}
+        return {name: status for name, status in found.items() if name}
+
     def prepare(self, directory: str, levels: int = 1, only_path: str | None = None) -> None:
         """Check that files can be written there by writing and deleting an empty one."""
         probe = remote_leftovers.temporary_name("probe")
@@ -154,7 +176,8 @@ class RemoteStorage:
                 name = f"{self._strip(directory)}/{probe}"
                 self._again(lambda: self._fs.pipe_file(name, b""), attempts=2)
                 self._fs.rm_file(name)
-                if only_path is not None and self._type(only_path) == "directory":
+                may_be_directory = only_path is None or only_path.endswith(DIRECTORY_SUFFIXES)
+                if not may_be_directory and self._type(only_path or "") == "directory":
                     raise IsADirectoryError(None, "Is an existing directory")
         except OSError as error:
             raise write_error(filesystems.shown(only_path or directory), error) from error

@@ -15,18 +15,28 @@ import time
 from datetime import datetime, timezone
 from typing import Any
 
-from ..file_kind import SUFFIXES
+from ..file_kind import COMMIT_MARK, SUFFIXES
 from .filesystems import status_of
 from .leftovers import MARK
 
 OLD = 24 * 3600.0  # seconds
 
+_CLAIMED = re.compile(r"[^/]+\.orbax/\d+")
 _OWNER = re.compile(r"\.([0-9a-f]{8})-(\d+)-[0-9a-f]+" + re.escape(MARK))
 
 
 def temporary_name(name: str) -> str:
     """Return a new temporary name for a target called `name`."""
     return f".{name[:40]}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}{MARK}"
+
+
+def claim_name() -> str:
+    """Return a new temporary name for a file that claims a directory which is being filled.
+
+    The file lies beside the checkpoint and holds the path of the directory, as in `1.orbax/20`. If
+    its writer has died, `remove` removes the directory, unless that is marked as finished.
+    """
+    return temporary_name("claim")
 
 
 def remove(fs: Any, directory: str, levels: int) -> None:
@@ -38,10 +48,20 @@ def remove(fs: Any, directory: str, levels: int) -> None:
             if info["type"] == "directory" and levels > 1:
                 remove(fs, info["name"].rstrip("/"), levels - 1)
             elif (owner := _OWNER.search(name)) and _is_leftover(owner, info):
+                if name.startswith(".claim."):
+                    _remove_claimed(fs, directory, info["name"])
                 fs.rm_file(info["name"])
     if hasattr(fs, "list_multipart_uploads"):
         with contextlib.suppress(Exception):
             _abort_uploads(fs, directory)
+
+
+def _remove_claimed(fs: Any, directory: str, claim: str) -> None:
+    claimed = fs.cat_file(claim).decode()
+    target = f"{directory}/{claimed}"
+    if _CLAIMED.fullmatch(claimed) and not fs.exists(f"{target}/{COMMIT_MARK}"):
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm(target, recursive=True)
 
 
 def _abort_uploads(fs: Any, directory: str) -> None:

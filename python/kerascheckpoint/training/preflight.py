@@ -2,17 +2,19 @@
 
 from typing import Any
 
+from ..formats.base import Form
 from ..notify import warn
 from ..policies.file_template import FileTemplate
 from ..snapshot import model_objects
 from ..storage.base import Storage
 
 
-def check_target(template: FileTemplate, storage: Storage, model_size: int) -> None:
+def check_target(template: FileTemplate, form: Form, storage: Storage, model_size: int) -> None:
     """Check that files of `template` can be written, and remove what killed runs left.
 
     Args:
         template: The template of the files.
+        form: The form of the files.
         storage: The place of the files.
         model_size: Approximate size of one file in bytes.
 
@@ -22,6 +24,7 @@ def check_target(template: FileTemplate, storage: Storage, model_size: int) -> N
     """
     directory = template.directory
     free = storage.prepare(directory, template.levels, template.only_path)
+    form.try_out(directory, storage)
     if free is not None and free < model_size:
         warn(
             f"{directory!r} has {free:,} bytes free, but one checkpoint takes about "

@@ -174,7 +174,8 @@ class SaveStep:
         role, settings = self._run.role(model), self._run.settings
 
         def check() -> None:
-            preflight.check_target(settings.template, settings.storage, preflight.state_size(model))
+            size = preflight.state_size(model)
+            preflight.check_target(settings.template, settings.form, settings.storage, size)
             self._run.group.warn_of_shared_path(self._run)
 
         if role.takes_part:

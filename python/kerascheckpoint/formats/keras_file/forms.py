@@ -37,6 +37,9 @@ class KerasFileForm:
     def check(self, path: str, storage: Storage) -> None:
         """Accept every place, and need no other package."""
 
+    def try_out(self, directory: str, storage: Storage) -> None:
+        """Do nothing: the place has tried its only client."""
+
     def writer(self) -> CheckpointWriter:
         """Return a new writer."""
         return SnapshotWriter() if self.takes == "snapshot" else RecordAdder(self)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...model_state import ShardedArray
+from . import access
 
 
 class Registry:
@@ -102,6 +103,7 @@ def _spec(ocp: Any, value: ShardedArray, info: Any, process: int, chunk: Sequenc
         process_index=process,
         arg=ocp.SaveArgs(),
     )
+    spec["kvstore"]["base"] = access.limited(spec["kvstore"]["base"])
     spec["metadata"] = {
         "shape": list(value.shape),
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},

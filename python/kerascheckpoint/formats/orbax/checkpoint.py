@@ -2,16 +2,17 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 
+from ... import location
 from ...checkpoint_info import CheckpointInfo
 from ...errors import CheckpointCorruptError, CheckpointNotFoundError
 from ...model_state import ArraySpec, Index, ObjectGroup
-from ...storage.base import Storage
+from ...storage.base import FileStatus, Storage
 from ...storage.checksum import crc32
 from .. import record, schema
 from ..base import OpenCheckpoint, Verification, reporting
@@ -31,43 +32,62 @@ class OrbaxDirectory(OpenCheckpoint):
             CheckpointCorruptError: If it is damaged or not a checkpoint.
             CheckpointSchemaError: If its record is newer than this version can read.
         """
-        self.path = path
-        if not storage.exists(path):
-            raise CheckpointNotFoundError(f"there is no checkpoint at {path!r}")
+        self.path, self._storage = path, storage
         with reporting(path):
-            if not storage.is_directory(path):
-                raise CheckpointCorruptError("it is not a directory")
-            self._step = layout.step_of(path)
-            if not os.path.exists(os.path.join(self._step, layout.CONTENTS)):
-                raise CheckpointCorruptError("its step is not finished")
+            files = storage.files_below(path)
+            number = self._find_step(files)
+            self._step = location.join(path, number)
+            names = [name.partition("/") for name in files]
+            self._files = [name for step, _, name in names if step == number]
             self.record = self._read_record()
-            self.info = self._info(storage)
+            self.info = self._info(list(files.values()))
 
     def close(self) -> None:
         """Do nothing; nothing is kept open."""
 
-    def _item(self, name: str, file: str = "") -> str:
-        return os.path.join(self._step, name, file)
+    def _find_step(self, files: Mapping[str, FileStatus]) -> str:
+        """Return the finished step; of several in an object store the one that Orbax takes."""
+        absent = CheckpointNotFoundError(f"there is no checkpoint at {self.path!r}")
+        if not self._storage.is_local:
+            marked = layout.marked_steps(files)
+            if not marked:  # a save that has not finished is none
+                raise absent
+            return marked[-1]
+        if not self._storage.exists(self.path):
+            raise absent
+        if not self._storage.is_directory(self.path):
+            raise CheckpointCorruptError("it is not a directory")
+        return layout.only_step(files)
+
+    def _read(self, name: str) -> bytes:
+        try:
+            with self._storage.open(location.join(self._step, name)) as file:
+                return file.read()
+        except FileNotFoundError:
+            raise CheckpointCorruptError(f"its file {name!r} is missing") from None
 
     def _read_record(self) -> dict[str, Any] | None:
-        if not os.path.isdir(self._item(layout.RECORD)):
+        has_item = any(name.startswith(f"{layout.RECORD}/") for name in self._files)
+        if not has_item and not self._storage.is_directory(
+            location.join(self._step, layout.RECORD)
+        ):
             return None
-        with open(self._item(layout.RECORD, layout.RECORD_FILE), "rb") as file:
-            return record.decode(json.loads(file.read()))
+        return record.decode(json.loads(self._read(f"{layout.RECORD}/{layout.RECORD_FILE}")))
 
-    def _info(self, storage: Storage) -> CheckpointInfo:
-        status = storage.status(self.path)
-        weights_only = not os.path.isdir(self._item(layout.CONFIG))
+    def _info(self, files: Sequence[FileStatus]) -> CheckpointInfo:
+        size = sum(file.size for file in files)
+        weights_only = not any(name.startswith(f"{layout.CONFIG}/") for name in self._files)
         if self.record is not None:
             return CheckpointInfo.from_record(
-                self.record, path=self.path, size=status.size, weights_only=weights_only
+                self.record, path=self.path, size=size, weights_only=weights_only
             )
+        modified = max(file.modified for file in files)
         return CheckpointInfo.of_stock_file(
             path=self.path,
-            size=status.size,
+            size=size,
             weights_only=weights_only,
             keras_version=None,
-            saved_at=datetime.fromtimestamp(status.modified, timezone.utc),
+            saved_at=datetime.fromtimestamp(modified, timezone.utc),
         )
 
     @property
@@ -107,14 +127,10 @@ class OrbaxDirectory(OpenCheckpoint):
             return Verification(has_checksums=False)
         stored = self.record["orbax"]
         for part in stored["parts"]:
-            if not os.path.isdir(self._item(part)):
+            if not any(name.startswith(f"{part}/") for name in self._files):
                 raise CheckpointCorruptError(f"{layout.name_of_part(part)} is missing")
         for name, expected in stored["files"].items():
-            try:
-                found = f"{layout.file_checksum(self._step, name):08x}"
-            except FileNotFoundError:
-                raise CheckpointCorruptError(f"its file {name!r} is missing") from None
-            if found != expected:
+            if f"{crc32(self._read(name)):08x}" != expected:
                 raise CheckpointCorruptError(f"its file {name!r} is damaged (checksum differs)")
         for array in self._stored.values():
             array.verify()
@@ -138,11 +154,11 @@ class OrbaxDirectory(OpenCheckpoint):
 
     def config(self) -> str | None:
         """Return the text of the model's config; `None` if only weights are stored."""
-        path = self._item(layout.CONFIG, layout.RECORD_FILE)
-        if not os.path.isfile(path):
+        name = f"{layout.CONFIG}/{layout.RECORD_FILE}"
+        if name not in self._files:
             return None
-        with reporting(self.path), open(path, "rb") as file:
-            return schema.text(record.parsed(file.read())["config"])
+        with reporting(self.path):
+            return schema.text(record.parsed(self._read(name))["config"])
 
     @property
     def _assets(self) -> dict[str, str]:
@@ -163,13 +179,21 @@ class OrbaxDirectory(OpenCheckpoint):
     def extract_assets(self, directory: str) -> None:
         """Copy the asset files into an existing directory."""
         for name in self._assets:
-            path = os.path.abspath(os.path.join(directory, name))
-            if not path.startswith(os.path.abspath(directory) + os.sep):
-                raise CheckpointCorruptError(f"its asset {name!r} lies outside of it")
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb") as file:
-                file.write(self._read_asset(name))
+            _write_below(directory, name, self._read_asset(name))
 
     def local_copy(self, directory: str) -> str:
-        """Return the path of the step, from which Keras itself can load."""
-        return self._step
+        """Return the path of the step, or of a copy of it, from which Keras itself can load."""
+        if self._storage.is_local:
+            return self._step
+        for name in self._files:
+            _write_below(directory, name, self._read(name))
+        return directory
+
+
+def _write_below(directory: str, name: str, content: bytes) -> None:
+    path = os.path.abspath(os.path.join(directory, name))
+    if not path.startswith(os.path.abspath(directory) + os.sep):
+        raise CheckpointCorruptError(f"its file {name!r} lies outside of it")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(content)

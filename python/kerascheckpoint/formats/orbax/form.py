@@ -6,7 +6,7 @@ from typing import Literal
 from ...file_kind import ORBAX_SUFFIX
 from ...storage.base import Storage
 from ..base import CheckpointWriter, Form, OpenCheckpoint
-from . import layout
+from . import access, layout
 from .checkpoint import OrbaxDirectory
 from .writer import OrbaxWriter
 
@@ -27,15 +27,26 @@ class OrbaxForm:
         return self
 
     def check(self, path: str, storage: Storage) -> None:
-        """Check that Orbax is installed and that the place is a file system of this machine."""
+        """Check that Orbax is installed and can write at the place."""
         if not layout.is_installed("orbax", "checkpoint"):
             raise ImportError(f"{layout.NEEDS_ORBAX} Received: filepath={path}")
-        if not storage.is_local:
+        if not storage.is_local and not access.is_served(path):
             raise ValueError(
-                "A filepath that ends in `.orbax` must be a path of this machine's file systems: "
-                "Orbax cannot write to URLs such as 's3://bucket/run'. End filepath in `.keras`, "
-                f"or mount the bucket. Received: filepath={path!r}."
+                f"{access.SERVED}. End filepath in `.keras`, which can be saved at every URL, "
+                f"or mount the place as a disk. Received: filepath={path!r}."
             )
+        if storage.options:
+            raise ValueError(
+                "storage_options do not reach Orbax, which finds gs:// by Google's own settings "
+                "(GOOGLE_APPLICATION_CREDENTIALS, ...): leave them out, or end filepath in "
+                f"`.keras`. Received: storage_options for {', '.join(storage.options)}, with "
+                f"filepath={path!r}."
+            )
+
+    def try_out(self, directory: str, storage: Storage) -> None:
+        """Check that Orbax' own clients reach an object store, before the first batch."""
+        if not storage.is_local:
+            access.try_out(directory)
 
     def writer(self) -> CheckpointWriter:
         """Return a new writer."""

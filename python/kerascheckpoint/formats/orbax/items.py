@@ -2,14 +2,15 @@
 
 import importlib
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from ...file_kind import COMMIT_MARK
 from ...model_state import ModelSnapshot, Shard, ShardedArray
+from ...storage.base import Storage
 from ...storage.checksum import crc32
 from .. import record
 from . import layout
@@ -35,7 +36,7 @@ def write_shards(step: str, content: ModelSnapshot, process: int) -> Sums:
             if place[0] == item
         }
         handler = _item_handler(ocp, process, chunks if item != layout.ASSETS else None)
-        handler.save(_path(ocp, step, item), args=ocp.args.PyTreeSave(tree))
+        handler.save(_path(step, item), args=ocp.args.PyTreeSave(tree))
     return {name: _sums_of(array) for name, array in arrays.items()}
 
 
@@ -48,11 +49,14 @@ def joined(parts: "Iterable[Mapping[str, Mapping[Any, str]]]") -> Sums:
     return sums
 
 
-def finish(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums) -> None:
+def finish(
+    step: str, storage: Storage, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums
+) -> None:
     """Join the parts of all processes and write the texts; for the first process.
 
     Args:
         step: The directory of the step.
+        storage: Its place.
         content: The content of the checkpoint.
         fields: The record's fields, without checksums.
         sums: The checksums of all chunks.
@@ -63,12 +67,17 @@ def finish(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: S
     ocp = importlib.import_module("orbax.checkpoint")
     names = layout.array_items(content)
     for item in names:
-        _item_handler(ocp, 0, None).finalize(_path(ocp, step, item))
+        _item_handler(ocp, 0, None).finalize(_path(step, item))
     texts = {} if content.config is None else {layout.CONFIG: {"config": content.config}}
     for item, text in texts.items():
-        ocp.JsonCheckpointHandler().save(_path(ocp, step, item), args=ocp.args.JsonSave(text))
-    _write_contents(ocp, step, [*names, *texts, layout.RECORD])
-    _write_record(step, content, fields, sums)
+        ocp.JsonCheckpointHandler().save(_path(step, item), args=ocp.args.JsonSave(text))
+    names += [*texts, layout.RECORD]
+    if not storage.is_local:  # there, Orbax looks for this in every item
+        for item in names:
+            _path(step, item, COMMIT_MARK).write_text("The item is complete.\n")
+    _path(step, layout.CONTENTS).write_text(_contents(ocp, names))
+    described = _record(step, storage, content, fields, sums)
+    _path(step, layout.RECORD, layout.RECORD_FILE).write_text(described)
 
 
 def places(content: ModelSnapshot) -> dict[str, list[str]]:
@@ -132,8 +141,8 @@ def _sums_of(array: ShardedArray) -> dict[int, str]:
     return sums
 
 
-def _path(ocp: Any, step: str, item: str) -> Any:
-    return importlib.import_module("etils.epath").Path(os.path.join(step, item))
+def _path(step: str, *names: str) -> Any:
+    return importlib.import_module("etils.epath").Path(step, *names)
 
 
 def _item_handler(ocp: Any, process: int, chunks: Mapping[str, Any] | None) -> Any:
@@ -160,8 +169,8 @@ def _item_handler(ocp: Any, process: int, chunks: Mapping[str, Any] | None) -> A
     )
 
 
-def _write_contents(ocp: Any, step: str, names: list[str]) -> None:
-    """Write the list of a step's items as Orbax' checkpointer does."""
+def _contents(ocp: Any, names: list[str]) -> str:
+    """Return the list of a step's items as Orbax' checkpointer writes it."""
     now = time.time_ns()
     handlers = {
         name: ocp.JsonCheckpointHandler
@@ -177,12 +186,13 @@ def _write_contents(ocp: Any, step: str, names: list[str]) -> None:
         "commit_timestamp_nsecs": now,
         "custom_metadata": {},
     }
-    with open(os.path.join(step, layout.CONTENTS), "w") as file:
-        json.dump(contents, file)
+    return json.dumps(contents)
 
 
-def _write_record(step: str, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums) -> None:
-    """Write the record with the checksums of everything in the step."""
+def _record(
+    step: str, storage: Storage, content: ModelSnapshot, fields: Mapping[str, Any], sums: Sums
+) -> str:
+    """Return the text of the record with the checksums of everything in the step."""
     stored = {}
     for name, place in places(content).items():
         array = _sharded(content.arrays[name], 0)
@@ -193,14 +203,14 @@ def _write_record(step: str, content: ModelSnapshot, fields: Mapping[str, Any], 
         crcs = [own[number] for number in range(count)]
         dtype = record.dtype_text(array.dtype)
         stored[name] = [dtype, list(array.shape), place, list(chunk), crcs]
+    files = storage.files_below(step)
     own_fields = {
         "arrays": stored,
         "files": {
-            name: f"{layout.file_checksum(step, name):08x}" for name in layout.own_files(step)
+            name: f"{crc32(_path(step, name).read_bytes()):08x}" for name in layout.own_files(files)
         },
         "assets": {name: f"{crc32(asset):08x}" for name, asset in content.assets.items()},
-        "parts": layout.parts(step),
+        "parts": layout.parts(files),
         "groups": [[g.path] if g.name is None else [g.path, g.name] for g in content.groups],
     }
-    with open(os.path.join(step, layout.RECORD, layout.RECORD_FILE), "w") as file:
-        file.write(record.encode(dict(fields) | {"orbax": own_fields}))
+    return record.encode(dict(fields) | {"orbax": own_fields})

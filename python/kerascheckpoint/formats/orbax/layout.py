@@ -3,18 +3,20 @@
 It is the root of an Orbax checkpointer with exactly one step, laid out like a step of Keras'
 `OrbaxCheckpoint`: the item `pytree` holds the model's variables under Keras' names, `model_config`
 the config, `assets` the asset files. Two items are ours: `kerascheckpoint` is the record, and
-`other_arrays` holds the stored arrays that are not variables.
+`other_arrays` holds the stored arrays that are not variables. In an object store, the step and each
+of its items hold Orbax' mark of what is finished as well.
 """
 
 import contextlib
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from ...errors import CheckpointCorruptError
+from ...file_kind import COMMIT_MARK
 from ...model_state import ModelSnapshot
 from ...storage.checksum import crc32
 
@@ -38,38 +40,37 @@ def is_installed(package: str, *modules: str) -> bool:
     return found is not None
 
 
-def step_of(path: str) -> str:
-    """Return the directory of the only step in a `.orbax` directory.
+def steps(files: Iterable[str]) -> list[str]:
+    """Return the steps that a `.orbax` directory holds anything of, given all of its files."""
+    tops = {name.partition("/")[0] for name in files if "/" in name}
+    return sorted((top for top in tops if top.isdecimal()), key=int)
+
+
+def marked_steps(files: Collection[str]) -> list[str]:
+    """Return the steps in an object store that are marked as finished, given all files there."""
+    return [step for step in steps(files) if f"{step}/{COMMIT_MARK}" in files]
+
+
+def only_step(files: Collection[str]) -> str:
+    """Return the only step in a local `.orbax` directory, given all of its files.
 
     Raises:
-        CheckpointCorruptError: If there is not exactly one.
+        CheckpointCorruptError: If there is not exactly one, or it is not finished.
     """
-    steps = [name for name in os.listdir(path) if name.isdigit()]
-    if len(steps) != 1:
-        raise CheckpointCorruptError(f"it holds {len(steps)} steps instead of one")
-    return os.path.join(path, steps[0])
+    found = steps(files)
+    if len(found) != 1:
+        raise CheckpointCorruptError(f"it holds {len(found)} steps instead of one")
+    (step,) = found
+    if f"{step}/{CONTENTS}" not in files:
+        raise CheckpointCorruptError("its step is not finished")
+    return step
 
 
-def own_files(step: str) -> list[str]:
-    """Return Orbax' own files below a step, without those of the record and of the arrays."""
-    names = []
-    for item in sorted(os.listdir(step)):
-        path = os.path.join(step, item)
-        if os.path.isfile(path):
-            names.append(item)
-        elif item != RECORD:
-            names += [
-                f"{item}/{name}"
-                for name in sorted(os.listdir(path))
-                if os.path.isfile(os.path.join(path, name))
-            ]
-    return names
-
-
-def file_checksum(step: str, name: str) -> int:
-    """Return the CRC-32 of a file below a step."""
-    with open(os.path.join(step, *name.split("/")), "rb") as file:
-        return crc32(file.read())
+def own_files(files: Iterable[str]) -> list[str]:
+    """Return Orbax' own files of a step, without those of the record and of the arrays."""
+    return sorted(
+        name for name in files if name.count("/") <= 1 and name.partition("/")[0] != RECORD
+    )
 
 
 def array_items(content: ModelSnapshot) -> list[str]:
@@ -83,21 +84,16 @@ def array_items(content: ModelSnapshot) -> list[str]:
 
 
 def make_directories(step: str, content: ModelSnapshot) -> None:
-    """Create the directories of a step's items."""
+    """Create the directories of a step's items on a disk of this machine."""
     texts = [RECORD] if content.config is None else [RECORD, CONFIG]
     for name in [*array_items(content), *texts]:
         os.makedirs(os.path.join(step, name))
 
 
-def parts(step: str) -> list[str]:
-    """Return the directories below a step that hold a process's part of the arrays."""
-    return [
-        f"{item}/{name}"
-        for item in sorted(os.listdir(step))
-        if os.path.isdir(os.path.join(step, item))
-        for name in sorted(os.listdir(os.path.join(step, item)))
-        if name.startswith(PART)
-    ]
+def parts(files: Iterable[str]) -> list[str]:
+    """Return the directories of a step that hold a process's part of the arrays."""
+    folders = {"/".join(name.split("/")[:2]) for name in files}
+    return sorted(folder for folder in folders if folder.partition("/")[2].startswith(PART))
 
 
 def name_of_part(part: str) -> str:

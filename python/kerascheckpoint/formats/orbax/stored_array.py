@@ -2,17 +2,17 @@
 
 import dataclasses
 import importlib
-import os
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ... import location
 from ...errors import CheckpointCorruptError
 from ...model_state import Index
 from .. import record
-from . import layout
+from . import access, layout
 from .chunks import chunks_within, is_chunk, number_of, whole
 
 _AHEAD = 32 << 20  # bytes of chunks read at the same time
@@ -132,6 +132,7 @@ def open_array(step: str, name: str, place: list[str]) -> Any:
 
     Raises:
         CheckpointCorruptError: If it cannot be opened.
+        CheckpointUnreachableError: If Orbax cannot read at this URL.
         ImportError: If TensorStore, a part of the extra `orbax`, is not installed.
     """
     if not layout.is_installed("tensorstore"):
@@ -141,9 +142,11 @@ def open_array(step: str, name: str, place: list[str]) -> Any:
     spec = {
         "driver": "zarr3",
         "fill_missing_data_reads": False,  # else a missing chunk would read as zeros
+        "recheck_cached_data": False,  # what is finished does not change
+        "recheck_cached_metadata": False,
         "kvstore": {
             "driver": "ocdbt",
-            "base": f"file://{os.path.join(step, item)}/",
+            "base": access.kvstore(location.join(step, item)),
             "path": f"{'.'.join(keys)}/",
         },
     }

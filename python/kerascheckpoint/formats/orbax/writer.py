@@ -4,19 +4,22 @@ Each process writes its shards. The first one creates the directory, joins the p
 durable, and publishes. If one process fails, all of them raise.
 """
 
+import contextlib
 import dataclasses
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from ...errors import CheckpointWriteError
+from ...location import is_url
 from ...model_state import ModelSnapshot
 from ..base import KerasSave, Target
 from ..writers import BEGIN, END, PARTS, Writers
 from . import items, layout
+from .marked_step import marked_step
 from .publish import staged_directory
 
 
@@ -51,17 +54,29 @@ def _lasting(content: ModelSnapshot) -> ModelSnapshot:
 def _write_as_first(target: Target, content: ModelSnapshot, fields: Mapping[str, Any]) -> None:
     writers, phase = target.writers, BEGIN
     try:
-        with staged_directory(target.path, target.root) as root:
-            step = os.path.join(root, str(fields["step"]))
-            layout.make_directories(step, content)
+        with _new_step(target, content, int(fields["step"])) as step:
             writers.broadcast(BEGIN, {"step": step})
             phase = END
             reports = writers.collect(PARTS, _part(step, content, writers))
-            items.finish(step, content, fields, _joined(target.path, reports))
+            sums = _joined(target.path, reports)
+            items.finish(step, target.storage, content, fields, sums)
     except BaseException as error:
         writers.broadcast(phase, {"error": str(error) or type(error).__name__})
         raise
     writers.broadcast(END, {})
+
+
+@contextlib.contextmanager
+def _new_step(target: Target, content: ModelSnapshot, number: int) -> Iterator[str]:
+    """Yield the directory or URL of a new step; the end of the block publishes it."""
+    if not target.storage.is_local:
+        with marked_step(target.path, target.storage, number) as step:
+            yield step
+        return
+    with staged_directory(target.path, target.root) as root:
+        step = os.path.join(root, str(number))
+        layout.make_directories(step, content)
+        yield step
 
 
 def _write_part(target: Target, content: ModelSnapshot) -> None:
@@ -77,7 +92,7 @@ def _write_part(target: Target, content: ModelSnapshot) -> None:
 def _part(step: str, content: ModelSnapshot, writers: Writers) -> dict[str, Any]:
     """Write the part of this process; return its checksums, or the error."""
     try:
-        if not os.path.isdir(step):
+        if not is_url(step) and not os.path.isdir(step):
             raise FileNotFoundError(
                 f"it cannot see {step!r}, where the first process writes; a `.orbax` directory "
                 "needs a file system that all processes share"
