@@ -92,9 +92,8 @@ def _read_ahead(
     for buffer in buffers:
         empty.put(buffer)
 
-    def chunks() -> Iterator[memoryview]:
-        while filled := full.get():
-            data, freed = filled
+    def chunks(filled: Iterable[_Filled]) -> Iterator[memoryview]:
+        for data, freed in filled:
             yield data
             if freed:
                 empty.put(freed)
@@ -103,8 +102,12 @@ def _read_ahead(
     filling = _chunks(pieces, offset, sums, empty, is_lasting)
     filler = threading.Thread(target=_fill, args=(filling, full, failures), daemon=True)
     try:
-        filler.start()
-        yield chunks()
+        try:
+            filler.start()
+        except RuntimeError:  # Python 3.12.0 and 3.12.1 start no thread at their exit
+            yield chunks(filling)
+        else:
+            yield chunks(iter(full.get, None))
     finally:
         empty.put(None)
         if filler.ident is not None:

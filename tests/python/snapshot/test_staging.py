@@ -16,6 +16,13 @@ WIDTH = 600
 assert WIDTH * WIDTH * 4 > LARGE
 
 
+@pytest.fixture(autouse=True)
+def on_processor():
+    """Keep the arrays in host memory, on a machine with a GPU as well."""
+    with keras.device("cpu:0"):
+        yield
+
+
 @pytest.fixture
 def model():
     return keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(WIDTH)])

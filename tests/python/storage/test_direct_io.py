@@ -71,6 +71,20 @@ def test_all_bytes_arrive_in_order_with_their_checksums(fd, pieces, size, offset
     assert sums == [zlib.crc32(piece) for piece in pieces]
 
 
+def test_an_interpreter_that_starts_no_threads_writes_the_same(
+    fd, pieces, small_memory, monkeypatch
+):
+    """Python 3.12.0 and 3.12.1 do not at their exit, when the last file may be written."""
+
+    def refuse(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    sums = write(fd, pieces, 0)
+    assert content(fd) == b"".join(pieces)
+    assert sums == [zlib.crc32(piece) for piece in pieces]
+
+
 def test_the_memory_serves_one_file_after_the_other(tmp_path, pieces, small_memory):
     shared = Stream()
     for number in range(3):

@@ -104,6 +104,7 @@ def _spec(ocp: Any, value: ShardedArray, info: Any, process: int, chunk: Sequenc
         arg=ocp.SaveArgs(),
     )
     spec["kvstore"]["base"] = access.limited(spec["kvstore"]["base"])
+    spec["dtype"] = value.dtype.name  # Orbax before 0.12.8 leaves it out
     spec["metadata"] = {
         "shape": list(value.shape),
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
