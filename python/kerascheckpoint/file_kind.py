@@ -10,7 +10,7 @@ ORBAX_SUFFIX = ".orbax"
 
 DIRECTORY_SUFFIXES = (ORBAX_SUFFIX,)  # of checkpoints that are directories
 
-COMMIT_MARK = "commit_success.txt"  # Orbax' last file in a directory of an object store
+COMMIT_MARK = "commit_success.txt"  # Orbax' last file in what is finished
 
 SUFFIXES = (WEIGHTS_SUFFIX, MODEL_SUFFIX, LEGACY_SUFFIX, ORBAX_SUFFIX)
 

@@ -79,6 +79,18 @@ def test_orbax_itself_finds_the_step_and_restores_it(run):
     assert sorted(map(bytes, stored)) == sorted(map(bytes, model.get_weights()))
 
 
+def test_a_copy_of_a_local_directory_is_a_checkpoint(run, tmp_path):
+    import gcsfs
+
+    path, model = tmp_path / "m.orbax", training.tiny_model()
+    training.train(model, ModelCheckpoint(path, "loss"))
+    gcsfs.GCSFileSystem(token="anon").put(f"{path}/", f"{run}/copy.orbax/", recursive=True)
+    copied, other = kc.verify_checkpoint(f"{run}/copy.orbax"), training.tiny_model()
+    assert copied.size == kc.verify_checkpoint(path).size
+    kc.restore_checkpoint(other, copied.path)
+    training.assert_same(training.arrays_of(other), training.arrays_of(model))
+
+
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(run, monkeypatch):
     """Also one of the same step, and one of a later step than the new one."""
     path, model = f"{run}/m.orbax", training.tiny_model()

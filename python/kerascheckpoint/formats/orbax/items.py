@@ -72,9 +72,8 @@ def finish(
     for item, text in texts.items():
         ocp.JsonCheckpointHandler().save(_path(step, item), args=ocp.args.JsonSave(text))
     names += [*texts, layout.RECORD]
-    if not storage.is_local:  # there, Orbax looks for this in every item
-        for item in names:
-            _path(step, item, COMMIT_MARK).write_text("The item is complete.\n")
+    for item in names:  # in a bucket, Orbax looks for this in every item; it may be copied there
+        _path(step, item, COMMIT_MARK).write_text("The item is complete.\n")
     _path(step, layout.CONTENTS).write_text(_contents(ocp, names))
     described = _record(step, storage, content, fields, sums)
     _path(step, layout.RECORD, layout.RECORD_FILE).write_text(described)

@@ -3,8 +3,8 @@
 It is the root of an Orbax checkpointer with exactly one step, laid out like a step of Keras'
 `OrbaxCheckpoint`: the item `pytree` holds the model's variables under Keras' names, `model_config`
 the config, `assets` the asset files. Two items are ours: `kerascheckpoint` is the record, and
-`other_arrays` holds the stored arrays that are not variables. In an object store, the step and each
-of its items hold Orbax' mark of what is finished as well.
+`other_arrays` holds the stored arrays that are not variables. The step and each of its items hold
+Orbax' mark of what is finished, which counts in an object store.
 """
 
 import contextlib

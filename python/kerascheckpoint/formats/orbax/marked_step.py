@@ -41,12 +41,21 @@ def marked_step(path: str, storage: Storage, number: int) -> Iterator[str]:
             with _claimed(step, storage):
                 yield step
                 _write(storage, location.join(step, COMMIT_MARK), "The step is complete.\n")
-            for each in earlier:  # those with a higher number hide the new one until they are gone
-                storage.delete(location.join(path, each))
+            _delete(storage, path, earlier, str(number))
     except CheckpointWriteError:
         raise
     except OSError as error:
         raise write_error(filesystems.shown(path), error) from error
+
+
+def _delete(storage: Storage, path: str, earlier: list[str], new: str) -> None:
+    """Delete earlier steps; one with a higher number hides the new one until it has no mark."""
+    try:
+        for step in earlier:
+            storage.delete(location.join(path, step))
+    except OSError:
+        if layout.marked_steps(storage.files_below(path))[-1:] != [new]:
+            raise  # else what is left only takes up space
 
 
 @contextlib.contextmanager

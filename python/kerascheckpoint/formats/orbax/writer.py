@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CheckpointWriteError
+from ...file_kind import COMMIT_MARK
 from ...location import is_url
 from ...model_state import ModelSnapshot
 from ..base import KerasSave, Target
@@ -77,6 +78,8 @@ def _new_step(target: Target, content: ModelSnapshot, number: int) -> Iterator[s
         step = os.path.join(root, str(number))
         layout.make_directories(step, content)
         yield step
+        with open(os.path.join(step, COMMIT_MARK), "w") as file:  # for copies in object stores
+            file.write("The step is complete.\n")
 
 
 def _write_part(target: Target, content: ModelSnapshot) -> None:
