@@ -63,16 +63,16 @@ def _claimed(step: str, storage: Storage) -> Iterator[None]:
     """Tell later runs who fills a step; remove the step if the body of the block raises."""
     path = location.parent(step)
     claim = location.join(location.parent(path), remote_leftovers.claim_name())
+    _write(storage, claim, step.removeprefix(f"{location.parent(path)}/"))
     try:
-        _write(storage, claim, step.removeprefix(f"{location.parent(path)}/"))
         yield
     except BaseException:
         with contextlib.suppress(Exception):
             storage.delete(step)
+            storage.delete(claim)  # last: a later run removes what is left, as the claim says
         raise
-    finally:
-        with contextlib.suppress(Exception):
-            storage.delete(claim)
+    with contextlib.suppress(Exception):
+        storage.delete(claim)
 
 
 def _write(storage: Storage, path: str, text: str) -> None:
