@@ -109,6 +109,12 @@ def epochs_of_fit(model: Any) -> int | None:
     return epochs if isinstance(epochs, int) else None
 
 
+def initial_epoch_of_fit(model: Any) -> int:
+    """Return the argument `initial_epoch` of the running `fit`, 0 if it cannot be found."""
+    epoch = _local_of_fit(model, "initial_epoch")
+    return epoch if isinstance(epoch, int) else 0
+
+
 def _local_of_fit(model: Any, name: str) -> Any:
     """Return a local variable of the `fit` of `model` running on this thread, or `None`."""
     frame: FrameType | None = sys._getframe(1)

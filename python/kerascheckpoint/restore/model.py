@@ -16,7 +16,7 @@ from ..formats.forms import form_of, open_checkpoint
 from ..keras_seam.store import KerasMustHandleError
 from ..notify import warn
 from ..snapshot import model_objects
-from ..snapshot.compiled import optimizer_name
+from ..snapshot.compiled import learning_rate, optimizer_name
 from ..state.base import stored_state
 from ..state.random import RandomState
 from ..storage.places import storage_for
@@ -76,8 +76,11 @@ def _restore(model: Any, checkpoint: OpenCheckpoint) -> None:
     before = UnbuiltObjects(optimizers.unbuilt(model))
     try:
         _build_and_load(model, checkpoint)
-    except BaseException:
+    except BaseException as error:
+        reason = _other_rate(checkpoint.record or {}, model)
         before.put_back()
+        if reason is not None and isinstance(error, CheckpointMismatchError):
+            raise CheckpointMismatchError(reason) from error
         raise
 
 
@@ -106,6 +109,25 @@ def _compare_optimizers(stored: str | None, own: str | None) -> None:
         raise CheckpointMismatchError(
             f"the file holds the state of the optimizer {stored}, the model has {own}"
         )
+
+
+def _other_rate(record: Mapping[str, Any], model: Any) -> str | None:
+    """Return a message if only one of file and model has a schedule of the learning rate.
+
+    Keras gives an optimizer without a schedule one more variable, the learning rate.
+    """
+    before = record.get("states", {}).get("settings", {}).get("values", {})
+    rate, schedule = learning_rate(model)
+    if rate is not None and "schedule" in before:
+        had, has = f"the schedule {before['schedule']}", f"the learning rate {rate:.7g}"
+    elif schedule is not None and "learning_rate" in before:
+        had, has = f"the learning rate {before['learning_rate']}", f"the schedule {schedule}"
+    else:
+        return None
+    return (
+        f"its optimizer has {had}, the model's has {has}: compile the model as before, and change "
+        "the rate of a resumed run by keras.callbacks.LearningRateScheduler"
+    )
 
 
 def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack) -> Iterator[Part]:

@@ -44,11 +44,16 @@ class Messages:
         """Say that a file is durable."""
         self._say(f"\nEpoch {epoch}: finished saving model to {save.path}")
 
-    def resuming(self, info: CheckpointInfo) -> None:
-        """Say that training continues from a checkpoint."""
+    def resuming(self, info: CheckpointInfo, initial_epoch: int) -> None:
+        """Say that training continues from a checkpoint.
+
+        Args:
+            info: The checkpoint.
+            initial_epoch: The argument of `fit`.
+        """
+        ignored = f"; fit's initial_epoch={initial_epoch} is ignored" if initial_epoch else ""
         self._say(
-            f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}; "
-            "fit's initial_epoch is ignored"
+            f"\nResuming after epoch {info.epoch}, batch {info.batch}, from {info.path}{ignored}"
         )
 
     def _say(self, text: str) -> None:

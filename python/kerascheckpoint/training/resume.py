@@ -8,6 +8,7 @@ from ..keras_seam.fit_control import (
     before_first_epoch,
     epochs_of_fit,
     forget_start,
+    initial_epoch_of_fit,
     start_at_epoch,
 )
 from ..notify import Once, warn
@@ -35,7 +36,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
         with own.checkpoint:
             all_or_none(group, functools.partial(own.restore, model))
         run.group.resume_from(own, run)
-        Messages(run.settings.verbose).resuming(own.info)
+        Messages(run.settings.verbose).resuming(own.info, initial_epoch_of_fit(model))
         if run.in_fit:
             own.has_ended = own.is_finished(run)
             epochs = epochs_of_fit(model) if own.has_ended else None

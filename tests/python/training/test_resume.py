@@ -166,15 +166,19 @@ def test_finished_training_is_left_alone_with_a_warning(tmp_path, capsys, epochs
     assert [info.epoch for info in list_checkpoints(tmp_path)] == [1, 2]
 
 
-def test_the_epoch_of_the_file_is_used_instead_of_initial_epoch(tmp_path, uninterrupted, capsys):
+@pytest.mark.parametrize("given", [{"initial_epoch": 3}, {}])
+def test_the_epoch_of_the_file_is_used_instead_of_initial_epoch(
+    tmp_path, uninterrupted, capsys, given
+):
     path = tmp_path / "m.keras"
     fitted(checkpoint_at(path), epochs=2)
     resumed = checkpoint_at(path, resume=True, verbose=1)
-    model, history = fitted(resumed, initial_epoch=3)
+    model, history = fitted(resumed, **given)
     assert_as_if_never_stopped(model, history, uninterrupted)
     said = capsys.readouterr().out
     assert f"Resuming after epoch 2, batch 0, from {path}" in said
-    assert "fit's initial_epoch is ignored" in said
+    assert ("fit's initial_epoch=3 is ignored" in said) == bool(given)
+    assert ("initial_epoch" in said) == bool(given)
 
 
 def test_a_resume_from_the_first_epochs_middle_ignores_initial_epoch_too(tmp_path, uninterrupted):
