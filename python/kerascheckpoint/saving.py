@@ -14,6 +14,7 @@ from .errors import CheckpointWriteError
 from .formats.base import CheckpointWriter, Form, KerasSave, Target
 from .formats.forms import form_of
 from .formats.writers import ALONE, Writers, give_up
+from .keras_seam.objects import has_all_to_train
 from .keras_seam.own_saving import saves_itself
 from .keras_seam.serialization import save_legacy
 from .model_state import ModelSnapshot, OnlyKeras
@@ -54,6 +55,7 @@ class Saver:
         self._root = root
         self._storage = storage or LocalStorage()
         self._weights_only = weights_only
+        self.is_ready = True  # unless `prepare` has to be called again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Saver":
         return _new_saver(self._on_background, self._root, self._storage, self._weights_only)
@@ -87,6 +89,7 @@ class Saver:
             Exception: Whatever the model's own code raises; write errors go to `done`.
         """
         self._writer.wait_for_room()
+        self.is_ready = True
         target = Target(path, self._storage, self._root, self._next_writers(processes))
         form, content = self._content(model, form_of(path), target.writers)
         content = content.with_arrays(state_arrays or {})
@@ -161,19 +164,28 @@ class Saver:
             return hold
         return hold_parts if self._on_background else hold_shards
 
-    def prepare(self, model: Any, form: Form | None = None) -> None:
-        """Get ready for saves of `model` before training begins, so that no event waits for it.
+    def prepare(
+        self, model: Any, form: Form | None = None, *, after_first_batch: bool = False
+    ) -> None:
+        """Get ready for saves of `model`, so that the first one takes no longer than later ones.
 
-        The objects of the model are found now; a thread prepares the memory.
+        A thread prepares the memory. If training has yet to build something, `is_ready` is false,
+        and another call is due after its first batch.
 
         Args:
             model: The model.
             form: The form of the files, if it is known.
+            after_first_batch: Whether training has built everything.
         """
-        if self._on_background:
-            self._snapshotter.prepare(model)
-            in_shards = form is not None and form.processes == "all"
-            self._memory.prepare(state_variables(model), in_shards=in_shards)
+        if not self._on_background:
+            return
+        self.is_ready = after_first_batch or has_all_to_train(model)
+        if self.is_ready:
+            by_all = form is not None and form.processes == "all"
+            weights_only = self._weights_only or (form is not None and form.weights_only)
+            hold_arrays = hold if form is None else self._hold(form)
+            self._snapshotter.prepare(model, weights_only=weights_only, hold=hold_arrays)
+            self._memory.prepare(state_variables(model), in_shards=by_all)
 
     def release_memory(self) -> None:
         """Give the memory of copies back to the system, for training is over."""

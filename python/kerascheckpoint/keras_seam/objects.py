@@ -8,14 +8,21 @@ from typing import Any
 import keras
 
 from .distribution import without_distribution
-from .private import private_name
+from .private import BACKEND, private_name
 from .store import KerasMustHandleError, StoreEntry
 
 # Keras replaces these attributes during training; they do not describe a model's structure.
 TRANSIENT_ATTRIBUTES = {
-    *("_jax_state", "_torch_params", "_losses", "_loss_ids"),
+    *("_jax_state", "_torch_params", "_losses", "_loss_ids", "_called"),
     *("_dropout_mask", "_recurrent_dropout_mask"),
 }
+
+_TRAINER_ATTRIBUTES = {
+    *("history", "_initial_epoch", "_eval_epoch_iterator"),
+    *("train_function", "test_function", "predict_function"),
+    *("stop_training", "stop_evaluating", "stop_predicting"),
+}
+_MODE = {"training"} if BACKEND == "torch" else set()  # of each module of PyTorch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +54,11 @@ def saveables(model: Any) -> list[Saveable]:
     visits = _visits()
     objects = _reachable(model, _held)
     try:
-        with _storing_nothing(objects.values()), without_distribution():
+        with (
+            without_distribution(),
+            _skipping_at_once(objects.values()),
+            _storing_nothing(objects.values()),
+        ):
             save_state(
                 model,
                 weights_store=visits.store,
@@ -89,6 +100,49 @@ def _storing_nothing(objects: Iterable[Any]) -> Iterator[None]:
             restore_all()
         finally:  # again, in case Ctrl-C interrupted the first attempt
             restore_all()
+
+
+@contextlib.contextmanager
+def _skipping_at_once(objects: Iterable[Any]) -> Iterator[None]:
+    """Let Keras find once per kind of object, not per object, which attributes its walk skips.
+
+    Keras looks for the names that it has found before in another place than it keeps them in. So it
+    makes a layer for each layer and lists its attributes: two thirds of a walk over many layers.
+    Seen in Keras 3.9 to 3.16; earlier versions keep them in this place.
+    """
+    try:
+        keep = private_name("backend.common.global_state", "set_global_attribute")
+        skipped = private_name("saving.saving_lib", "get_attr_skipset")
+        kinds = {target._obj_type() for target in objects}
+        found = {f"saving_attr_skiplist_{kind}": skipped(kind) for kind in kinds}
+    except (KerasMustHandleError, AttributeError, NotImplementedError, ValueError):
+        yield
+        return
+    for place, names in found.items():
+        keep(place, names)
+    try:
+        yield
+    finally:
+        for place in found:
+            keep(place, None)
+
+
+def has_all_to_train(model: Any) -> bool:
+    """Tell whether weights, loss, metrics and optimizer of a model have made their variables.
+
+    On TensorFlow, the first batch of training does so.
+    """
+    own = [getattr(model, name, None) for name in ("_compile_loss", "_compile_metrics")]
+    parts = [model, getattr(model, "optimizer", None), *own]
+    return all(getattr(each, "built", True) for each in parts)
+
+
+def set_by_training(target: Any) -> set[str]:
+    """Return the names of attributes that `fit` and `evaluate` set: functions, flags, reports.
+
+    They do not describe the structure, unless a user's own class holds layers by these names.
+    """
+    return _TRAINER_ATTRIBUTES | _MODE if isinstance(target, keras.Model) else _MODE
 
 
 def is_stock_optimizer(target: Any) -> bool:

@@ -52,16 +52,20 @@ class Snapshotter:
             return OnlyKeras(str(error))
 
     @not_importing_tensorflow()
-    def prepare(self, model: Any) -> None:
-        """Find the objects of a built model in advance, so that the first save need not.
+    def prepare(self, model: Any, *, weights_only: bool, hold: Hold = hold) -> None:
+        """Do in advance what takes longer in the first snapshot of a model than in later ones.
 
-        On TensorFlow, the first step may still build the optimizer, which would make this useless.
-        An error occurs again at the first save, which reports it.
+        That is to find its objects, to write its config, and to read its arrays for the first time.
+        Code of the user's own is not called: it may do anything. An error occurs again at the first
+        save, which reports it.
         """
-        optimizer = getattr(model, "optimizer", None)
-        if model.built and getattr(optimizer, "built", True):
-            with contextlib.suppress(Exception):
-                self._current_plan(model)
+        with contextlib.suppress(Exception):
+            plan = self._current_plan(model)
+            stored = [entry.target for entry in plan.saveables if entry.has_variables]
+            if all(objects.stores_in_keras_way(target) for target in stored):
+                self._snapshot(plan, hold)
+            if plan.is_settled and not weights_only:
+                self._config(plan)
 
     @not_importing_tensorflow()
     def capture(self, model: Any, *, weights_only: bool, hold: Hold = hold) -> ModelSnapshot:
@@ -83,12 +87,7 @@ class Snapshotter:
         if not model.built:
             raise KerasMustHandleError("Keras itself reports unbuilt models")
         plan = self._current_plan(model)
-        groups, stored = _stored_variables(plan.saveables)
-        if plan.tree is None:
-            plan.tree = state_tree.keys_in_state_tree(model, stored)
-        arrays = hold(stored)
-        specs = plan.specs = _specs(arrays, plan.specs)
-        snapshot = ModelSnapshot(groups, arrays, specs, tree=plan.tree)
+        snapshot = self._snapshot(plan, hold)
         if weights_only:
             return snapshot
         config, assets = self._config(plan), _assets(plan.saveables)
@@ -110,6 +109,15 @@ class Snapshotter:
             is_settled = all(_is_settled_by_fingerprint(entry.target) for entry in found)
             plan = self._plan = _Plan(model, found, take_fingerprint(found), is_settled)
         return plan
+
+    def _snapshot(self, plan: _Plan, hold: Hold) -> ModelSnapshot:
+        """Return the arrays of a snapshot, without config and assets."""
+        groups, stored = _stored_variables(plan.saveables)
+        if plan.tree is None:
+            plan.tree = state_tree.keys_in_state_tree(plan.model, stored)
+        arrays = hold(stored)
+        specs = plan.specs = _specs(arrays, plan.specs)
+        return ModelSnapshot(groups, arrays, specs, tree=plan.tree)
 
     def _config(self, plan: _Plan) -> str:
         """Return the text of `config.json`.

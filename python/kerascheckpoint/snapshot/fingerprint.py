@@ -19,8 +19,19 @@ def take_fingerprint(saveables: Iterable[Saveable]) -> list[Any]:
     """
     marks = _Fingerprinter()
     for saveable in saveables:
-        _mark_dict(vars(saveable.target), marks)
+        attributes = vars(saveable.target)
+        by_training = objects.set_by_training(saveable.target)
+        names = [
+            name
+            for name, value in attributes.items()
+            if name not in by_training or _may_hold_saveables(value)
+        ]
+        _mark_names(attributes, names, marks)
     return marks.found
+
+
+def _may_hold_saveables(value: Any) -> bool:
+    return isinstance(value, objects.saveable_type()) or _MARKERS[type(value)] is not None
 
 
 def is_same(one: list[Any], other: list[Any]) -> bool:
@@ -86,9 +97,13 @@ def _mark_array(value: np.ndarray[Any, Any], marks: _Fingerprinter) -> None:
 
 
 def _mark_dict(value: Mapping[Any, Any], marks: _Fingerprinter) -> None:
-    marks.add(len(value))
-    if value and marks.enter(value):
-        names = [name for name in value if name not in objects.TRANSIENT_ATTRIBUTES]
+    _mark_names(value, list(value), marks)
+
+
+def _mark_names(value: Mapping[Any, Any], names: list[Any], marks: _Fingerprinter) -> None:
+    names = [name for name in names if name not in objects.TRANSIENT_ATTRIBUTES]
+    marks.add(len(names))
+    if names and marks.enter(value):
         marks.add(names)
         _mark_each([value[name] for name in names], marks)
 

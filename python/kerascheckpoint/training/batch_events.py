@@ -19,9 +19,12 @@ class BatchEvents(KerasHooks):
     _saver: Saver
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Count batches if this callback does not see their ends."""
+        """Count batches if this callback does not see their ends; after the first, get ready."""
         self._begin_event()
         run, is_drawn = self._training_run, DRAWS_BEFORE_BATCH_BEGINS
+        if run.has_trained and not self._saver.is_ready:
+            self._saver.prepare(self.model, run.settings.form, after_first_batch=True)
+        run.has_trained = True
         if not run.needs_batches or self._overrides("on_train_batch_end"):
             run.progress.begin_batch(batch, run.span, is_drawn=is_drawn)
 

@@ -40,6 +40,7 @@ class Run:
         skipped_until: Batches of the first epoch that an earlier run did and `fit` skips.
         in_fit: Whether `fit` trains the model, as opposed to a custom loop.
         is_checked: Whether the target was checked.
+        has_trained: Whether its first batch has begun.
         is_interrupted: Whether a signal ended the run.
         known_role: What `role` gave for a model that is built, so that it stays as it is.
         held: States from before a validation that is running.
@@ -61,6 +62,7 @@ class Run:
     skipped_until: int = 0
     in_fit: bool = True
     is_checked: bool = False
+    has_trained: bool = False
     is_interrupted: bool = False
     known_role: Role | None = None
     held: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -12,7 +12,8 @@ import pytest
 from keras.src.saving import saving_lib
 
 from kerascheckpoint import ModelCheckpoint, verify_checkpoint
-from kerascheckpoint.keras_seam import objects
+from kerascheckpoint.keras_seam import objects, state_tree
+from kerascheckpoint.snapshot import capture
 from support import kinds_of_model, small_files, training
 from support.keras_files import assert_same_file, save_ours, save_theirs
 from support.kinds_of_model import KINDS, sequential, trained
@@ -203,14 +204,54 @@ def test_a_layer_that_fails_to_save_fails_with_its_own_error(tmp_path, suffix):
     assert training.names_in(tmp_path) == []
 
 
-def test_one_walk_serves_all_saves_of_a_fit(tmp_path, monkeypatch):
+class Stacked(keras.Model):
+    """A model whose layers are attributes: PyTorch's children of the module."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = keras.layers.Dense(4), keras.layers.Dense(1)
+
+    def call(self, inputs):
+        return self.outer(self.inner(inputs))
+
+
+@pytest.mark.parametrize("make", [training.tiny_model, Stacked])
+def test_one_walk_serves_all_saves_of_one_fit_and_the_next(make, tmp_path, monkeypatch):
     """A walk over many layers takes longer than all the rest of a save."""
     walks, walk = [], objects.saveables
     monkeypatch.setattr(objects, "saveables", lambda model: walks.append(1) or walk(model))
-    saving = ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss")
-    training.train(training.tiny_model(), saving, epochs=4, validation_data=training.samples())
-    assert training.names_in(tmp_path) == [f"{epoch}.keras" for epoch in (1, 2, 3, 4)]
+    model = make()
+    model.compile("adam", "mse", metrics=["mae"])
+
+    def at_second_batch_and_at_end(epoch, batch, logs):
+        return batch in (1, None)
+
+    saving = ModelCheckpoint(tmp_path / "{step}.keras", save_freq=at_second_batch_and_at_end)
+    for _ in range(2):
+        training.train(model, saving, epochs=2, validation_data=training.samples())
+    assert training.names_in(tmp_path) == [f"{step}.keras" for step in (2, 4, 6, 8)]
     assert len(walks) == 1
+
+
+def test_the_first_save_behind_training_finds_everything_ready(tmp_path, monkeypatch):
+    """Objects and config are there when training begins, or after TensorFlow's first batch."""
+    calls, done = [], []
+
+    def note_calls_of(module, name):
+        own = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *all: calls.append((name, len(done))) or own(*all))
+
+    note_calls_of(objects, "saveables")
+    note_calls_of(capture, "serialize")
+    note_calls_of(state_tree, "keys_in_state_tree")
+    path = tmp_path / "{step}.keras"
+    saving = ModelCheckpoint(path, "loss", save_freq=2, save_on_background=True)
+    counting = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: done.append(1))
+    training.train(training.noisy_model(), saving, counting)
+    assert training.names_in(tmp_path) == ["2.keras", "4.keras"]
+    first = 1 if keras.config.backend() == "tensorflow" else 0
+    names = ("saveables", "keys_in_state_tree", "serialize")
+    assert calls == [(name, first) for name in names]
 
 
 SAVE_AFTER_TRAINING = """

@@ -20,6 +20,12 @@ def remove_layer(model):
     model.compile(optimizer="adam", loss="mse")
 
 
+def built_layer():
+    layer = keras.layers.Dense(1, name="put_there")
+    layer.build((None, 2))
+    return layer
+
+
 CHANGES = {
     "trained on": lambda model: trained(model),
     "frozen": lambda model: setattr(model.layers[0], "trainable", False),
@@ -52,6 +58,9 @@ CHANGES = {
     "low rank": lambda model: model.layers[0].enable_lora(2),
     "another dtype policy": lambda model: setattr(
         model.layers[0], "dtype_policy", keras.DTypePolicy("mixed_bfloat16")
+    ),
+    "a layer where Keras puts a function": lambda model: setattr(
+        model, "predict_function", built_layer()
     ),
     "bounds of a normalization": lambda model: setattr(model.layers[2], "momentum", 0.5),
 }
