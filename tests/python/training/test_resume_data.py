@@ -219,6 +219,34 @@ def test_as_if_never_stopped(tmp_path, kind, place):
     assert_same(arrays_of(resumed), whole)
 
 
+@pytest.mark.any_backend
+@pytest.mark.filterwarnings("ignore:os.fork")
+def test_a_dataset_whose_workers_are_processes_goes_on_as_if_never_stopped(tmp_path):
+    """Each epoch starts processes anew, with the order that `on_epoch_end` has left."""
+    made = []
+
+    class Counts(Shuffled):
+        def __init__(self):
+            super().__init__(workers=2, use_multiprocessing=True)
+            self.ended = 0
+            made.append(self)
+
+        def on_epoch_end(self):
+            self.ended += 1
+            super().on_epoch_end()
+
+    def data():
+        return {"x": Counts(), "shuffle": True, "epochs": 3}
+
+    whole, history = fit(tmp_path / "whole", data)
+    with pytest.raises(Stop):
+        fit(tmp_path / "run", data, crash_after(STEPS + 3), save_freq=2)
+    resumed, resumed_history = fit(tmp_path / "run", data, save_freq=2)
+    assert resumed_history == history
+    assert_same(arrays_of(resumed), arrays_of(whole))
+    assert made[2].ended == made[0].ended
+
+
 @pytest.mark.parametrize("settings", [{}, {"workers": 2}])
 def test_batches_that_are_done_are_not_computed_again(tmp_path, settings):
     """They may cost minutes each."""
