@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .backends.arrays import Hold, hold, hold_parts, hold_shards
+from .backends.arrays import Hold, hold, hold_shards
 from .backends.messages import Conversation
 from .backends.processes import Processes
 from .background import BackgroundWriter
@@ -152,17 +152,12 @@ class Saver:
             content = self._snapshotter.take(
                 model,
                 weights_only=weights_only or not is_first,
-                hold=self._hold(form),
+                hold=_hold_for(form),
             )
             if not isinstance(content, OnlyKeras):
                 return form, content
         by_keras = form.written_by_keras
         return by_keras, KerasSave(lambda path: _save_by_keras(model, path, by_keras))
-
-    def _hold(self, form: Form) -> Hold:
-        if form.processes == "first":
-            return hold
-        return hold_parts if self._on_background else hold_shards
 
     def prepare(
         self, model: Any, form: Form | None = None, *, after_first_batch: bool = False
@@ -181,11 +176,10 @@ class Saver:
             return
         self.is_ready = after_first_batch or has_all_to_train(model)
         if self.is_ready:
-            by_all = form is not None and form.processes == "all"
             weights_only = self._weights_only or (form is not None and form.weights_only)
-            hold_arrays = hold if form is None else self._hold(form)
-            self._snapshotter.prepare(model, weights_only=weights_only, hold=hold_arrays)
-            self._memory.prepare(state_variables(model), in_shards=by_all)
+            own_hold = _hold_for(form)
+            self._snapshotter.prepare(model, weights_only=weights_only, hold=own_hold)
+            self._memory.prepare(state_variables(model), in_shards=own_hold is hold_shards)
 
     def release_memory(self) -> None:
         """Give the memory of copies back to the system, for training is over."""
@@ -214,6 +208,10 @@ class Saver:
     ) -> None:
         with self._memory.on_host(content) as arriving:
             writer.save(target, arriving, fields)
+
+
+def _hold_for(form: Form | None) -> Hold:
+    return hold_shards if form is not None and form.processes == "all" else hold
 
 
 def _save_gathered(

@@ -70,26 +70,6 @@ def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
     return _hold_by("hold_shards", values)
 
 
-def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold values as `hold_shards` does, but leave sharded arrays in host memory as they are.
-
-    Returns:
-        The held values; `start_copies` copies those that are still the backend's own arrays.
-    """
-    return _hold_by("hold_parts", values)
-
-
-def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Start to copy the sharded arrays in host memory, and return immediately.
-
-    Returns:
-        The copies, as the backend's own arrays. Training can continue; `hold_shards` waits for
-        them.
-    """
-    own = getattr(backend(), "start_copies", None)
-    return {} if own is None else dict(own(held))
-
-
 def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
     """Hold values as `hold` does, but leave an array on several devices where it is.
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import keras
 import numpy as np
 from jax.experimental import multihost_utils
@@ -29,43 +28,6 @@ def hold_shards(values: Mapping[str, Any]) -> dict[str, Any]:
         name: _held_shards(value) if is_sharded(value) else _held(_one_copy(value))
         for name, value in values.items()
     }
-
-
-def hold_parts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `hold_shards` does, but sharded arrays in host memory as they are."""
-    in_memory = {name: v for name, v in values.items() if is_sharded(v) and not is_on_device(v)}
-    rest = {name: value for name, value in values.items() if name not in in_memory}
-    return dict.fromkeys(values) | hold_shards(rest) | in_memory
-
-
-def start_copies(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Start to copy sharded arrays in host memory.
-
-    JAX' own threads copy. A training step that needs the memory of an array waits for its copy.
-    """
-    groups: dict[Any, dict[str, Any]] = {}
-    for name, value in held.items():
-        if is_sharded(value) and not is_on_device(value):
-            groups.setdefault(value.sharding, {})[name] = value
-    copies: dict[str, Any] = {}
-    for sharding, group in groups.items():  # one sharding for a list takes less time than a list
-        copies |= zip(group, _copied(list(group.values()), sharding), strict=True)
-    return copies
-
-
-def _copied(arrays: list[Any], sharding: Any) -> list[Any]:
-    copies: list[Any] = jax.device_put(arrays, sharding, may_alias=False)
-    if _address(copies[0]) == _address(arrays[0]):  # JAX 0.4 does not copy to the same place
-        copies = jax.jit(_copy_all)(arrays)
-    return copies
-
-
-def _address(array: Any) -> int:
-    return int(array.addressable_data(0).unsafe_buffer_pointer())
-
-
-def _copy_all(arrays: list[Any]) -> list[Any]:
-    return [jnp.copy(array) for array in arrays]
 
 
 def hold_in_place(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,13 +121,28 @@ def _one_copy(value: Any) -> Any:
 
 
 def _held_shards(value: Any) -> ShardedArray:
+    places, on_device = _own_places(value.sharding, value.shape), is_on_device(value)
     shards = [
-        Shard(_bounded(shard.index, value.shape), _held(shard.data))
+        Shard(places[shard.device], shard.data if on_device else np.asarray(shard.data))
         for shard in value.addressable_shards
-        if shard.replica_id == 0
+        if shard.device in places
     ]
     shard_shape = value.sharding.shard_shape(value.shape)
     return ShardedArray(value.shape, np.dtype(value.dtype), shard_shape, tuple(shards))
+
+
+@functools.lru_cache(maxsize=1024)
+def _own_places(sharding: Any, shape: tuple[int, ...]) -> dict[Any, Index]:
+    """Return the place of each shard that this process writes, by its device.
+
+    The first of several devices with the same shard writes it.
+    """
+    places: dict[Any, Index] = {}
+    for device, index in sharding.devices_indices_map(shape).items():
+        place = _bounded(index, shape)
+        if place not in places.values():
+            places[device] = place
+    return {d: place for d, place in places.items() if d in sharding.addressable_devices}
 
 
 def _bounded(index: Index, shape: tuple[int, ...]) -> Index:

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ..model_state import ShardedArray
 
 
@@ -19,7 +21,17 @@ def split(arrays: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def sharded(arrays: Mapping[str, Any]) -> dict[str, ShardedArray]:
+def sharded_in_memory(arrays: Mapping[str, Any]) -> dict[str, ShardedArray]:
+    """Return the sharded arrays among `arrays` whose shards lie in host memory."""
+    return {
+        name: array
+        for name, array in arrays.items()
+        if isinstance(array, ShardedArray)
+        and all(isinstance(shard.values, np.ndarray) for shard in array.shards)
+    }
+
+
+def layouts(arrays: Mapping[str, Any]) -> dict[str, ShardedArray]:
     """Return the layouts of the sharded arrays among `arrays`, without the shards' values."""
     return {
         name: dataclasses.replace(

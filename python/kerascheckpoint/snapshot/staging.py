@@ -3,11 +3,12 @@
 Copying into memory that was touched before is several times faster than into fresh memory, so a
 thread touches the memory of the first copy when training begins.
 
-- JAX and PyTorch: views are copied before training continues.
+- JAX and PyTorch: views are copied before training continues. Except for the shards of arrays on
+  several parts of the processor: JAX gives the next step other memory for an array that a view
+  still holds, and copies there in all its threads. The event does not wait for that.
 - TensorFlow: views keep their values, but the next step needs fresh memory for every array that a
   view still holds. So the views are copied and released while that step computes.
 - Arrays on devices are copied there; the writing thread brings the copies to the host.
-- Arrays on several parts of the processor are copied by the backend while the event returns.
 """
 
 import contextlib
@@ -18,23 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from ..backends.arrays import (
-    backend,
-    ensure_copy,
-    hold,
-    hold_parts,
-    hold_shards,
-    is_on_device,
-    is_sharded,
-    start_copies,
-    to_host,
-)
+from ..backends.arrays import backend, ensure_copy, hold, hold_shards, is_on_device, to_host
 from ..backends.base import Array
 from ..model_state import ModelSnapshot
 from ..storage.direct_io import LARGE, aligned_memory
 from .device_copy import DeviceSnapshots, PendingArrays, on_devices, size_of
 from .memory_layout import memory_for, place_arrays
-from .shards import join, sharded, split
+from .shards import join, layouts, sharded_in_memory, split
 
 _PAGE = 4096  # bytes
 
@@ -49,17 +40,16 @@ class StagedSnapshot:
 
     memory: memoryview
     _snapshot: ModelSnapshot
-    _host: Mapping[str, Array]
+    _host: Mapping[str, Any]
     _copying: "list[Future[None]]"
     _pending: PendingArrays | None = None
-    _sharded: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def content(self) -> ModelSnapshot:
         """Return the snapshot with all arrays on the host. Call it on the writing thread."""
         for copied in self._copying:
             copied.result()
         arrived = {} if self._pending is None else self._pending.wait()
-        arrays = {**self._host, **arrived, **hold_shards(self._sharded)}
+        arrays = {**self._host, **arrived}
         return dataclasses.replace(self._snapshot, arrays=join(self._snapshot.arrays, arrays))
 
     def release_device(self) -> None:
@@ -85,11 +75,10 @@ class StagingBuffers:
             variables: Roughly what a file will hold.
             in_shards: Whether to copy only the shards that this process writes.
         """
-        if in_shards:
-            parts = split(hold_parts(variables))
-            variables = {name: each for name, each in parts.items() if not is_sharded(each)}
-        on_device = {name: each for name, each in variables.items() if is_on_device(each)}
-        in_memory = [size_of(each) for name, each in variables.items() if name not in on_device]
+        parts = split(hold_shards(variables)) if in_shards else variables
+        on_device = {name: each for name, each in parts.items() if is_on_device(each)}
+        whole = parts.keys() & variables.keys() - on_device.keys()
+        in_memory = [size_of(variables[name]) for name in whole]
         if backend().KEEPS_VALUES:
             in_memory = [size for size in in_memory if size >= LARGE]
         held = hold(on_device)
@@ -118,27 +107,30 @@ class StagingBuffers:
                 aligned such that direct I/O needs no second copy (see `direct_io`).
         """
         self._finish_preparing()
-        copies = start_copies(snapshot.arrays)
-        held = split({name: a for name, a in snapshot.arrays.items() if name not in copies})
+        views = sharded_in_memory(snapshot.arrays)
+        others = {name: each for name, each in snapshot.arrays.items() if name not in views}
+        held = split(others)
         on_device = on_devices(held)
         pending = self._devices.start(on_device, offsets) if on_device else None
         in_memory = {name: array for name, array in held.items() if name not in on_device}
         try:
-            staged = self._stage_on_host(snapshot, in_memory, offsets, pending)
-            return dataclasses.replace(staged, _sharded=copies)
+            memory, host, copying = self._copy_to_host(in_memory, offsets)
         except BaseException:  # including an interrupt: the device's memory must not stay in use
             if pending is not None:
                 pending.release()
             raise
+        blank = dict.fromkeys(snapshot.arrays) | layouts(others)
+        own = dataclasses.replace(snapshot, arrays=blank)
+        return StagedSnapshot(memory, own, host | views, copying, pending)
 
-    def _stage_on_host(
-        self,
-        snapshot: ModelSnapshot,
-        arrays: dict[str, Array],
-        offsets: Mapping[str, int],
-        pending: PendingArrays | None,
-    ) -> StagedSnapshot:
-        """Copy `arrays`, which are in host memory, and assemble the staged snapshot."""
+    def _copy_to_host(
+        self, arrays: dict[str, Array], offsets: Mapping[str, int]
+    ) -> "tuple[memoryview, dict[str, Any], list[Future[None]]]":
+        """Copy arrays that are in host memory.
+
+        Returns:
+            The memory of the copies, the copies by name, and futures of those not yet complete.
+        """
         copied = arrays
         keep_values = backend().KEEPS_VALUES
         if keep_values:
@@ -152,12 +144,10 @@ class StagingBuffers:
             for name, array in copied.items()
         }
         copying = _copy_all([(copies[name], array) for name, array in copied.items()])
-        blank = dict.fromkeys(snapshot.arrays) | sharded(snapshot.arrays)
-        own = dataclasses.replace(snapshot, arrays=blank)
         if not keep_values:
             for copied_array in copying:
                 copied_array.result()
-        return StagedSnapshot(memory, own, {**arrays, **copies}, copying, pending)
+        return memory, arrays | copies, copying
 
     @contextlib.contextmanager
     def on_host(self, snapshot: ModelSnapshot) -> Iterator[ModelSnapshot]:

@@ -50,7 +50,29 @@ def save_on_one_device(arrays, path):
 
 JAX = """
 import jax, numpy as np
+from kerascheckpoint.backends.arrays import hold_shards
 from kerascheckpoint.backends.jax_layout import Layout
+from kerascheckpoint.snapshot.capture import Snapshotter
+from kerascheckpoint.snapshot.shards import split
+from kerascheckpoint.snapshot.staging import StagingBuffers
+
+def stage(memory, model):
+    content = Snapshotter().capture(model, weights_only=True, hold=hold_shards)
+    values = {name: np.array(each) for name, each in split(content.arrays).items()}
+    return memory.stage(content, {}), values
+
+def stage_two_in_a_row(model):
+    # Nothing is copied, and nothing that training does then reaches what was staged.
+    memory, staged = StagingBuffers(), []
+    for _ in range(2):
+        staged.append(stage(memory, model))
+        views = split(staged[-1][0].content().arrays).values()
+        own = [shard.data for shard in model.layers[0].kernel.value.addressable_shards[:2]]
+        own_memory = {part.unsafe_buffer_pointer() for part in own}
+        assert own_memory <= {view.ctypes.data for view in views}
+        training.train(model, batch_size=8)
+    for one, values in staged:
+        training.assert_same(split(one.content().arrays), values)
 
 def data():
     return keras.distribution.DataParallel()
@@ -69,6 +91,8 @@ for way in (data, model):
     assert len(kernel.sharding.device_set) == 4
     shards = [shard.shape for shard in Layout([kernel]).shards([kernel])]
     assert shards == ([(3, 8)] if way is data else [(3, 4), (3, 4)]), shards
+    if way is model:
+        stage_two_in_a_row(spread)
     path = os.path.join(sys.argv[1], way.__name__ + "-{}.keras")
     save_in_every_way(spread, path, [None, *devices.ROUTES])
     keras.distribution.set_distribution(None)
