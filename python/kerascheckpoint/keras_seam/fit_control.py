@@ -54,17 +54,29 @@ def before_first_epoch(model: Any, function: Callable[[], None]) -> None:
     By then every `on_train_begin` has run, which resets some callbacks. If the list of callbacks
     cannot be found, nothing happens.
     """
+    _before_next(model, "on_epoch_begin", function)
+
+
+def before_train_end(model: Any, function: Callable[[], None]) -> None:
+    """Make the running `fit` call a function once, before any callback's `on_train_end`.
+
+    If the list of callbacks cannot be found, nothing happens.
+    """
+    _before_next(model, "on_train_end", function)
+
+
+def _before_next(model: Any, event: str, function: Callable[[], None]) -> None:
     callbacks = callback_list(model)
     if callbacks is None:
         return
-    behind = callbacks.on_epoch_begin
+    tell = getattr(callbacks, event)
 
-    def begin(*arguments: Any, **settings: Any) -> None:
-        vars(callbacks)["on_epoch_begin"] = behind
+    def call_and_tell(*arguments: Any, **settings: Any) -> None:
+        vars(callbacks)[event] = tell
         function()
-        callbacks.on_epoch_begin(*arguments, **settings)
+        getattr(callbacks, event)(*arguments, **settings)
 
-    callbacks.on_epoch_begin = begin
+    setattr(callbacks, event, call_and_tell)
 
 
 def after_epoch_ends(model: Any, function: Callable[[], None]) -> None:

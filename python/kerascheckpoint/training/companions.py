@@ -112,8 +112,27 @@ class Companions(Unshared):
             epoch: Index of the epoch that the file ends with.
             logs: The metrics of that epoch.
         """
-        if state["stopped"]:
-            return True
+        return bool(state["stopped"]) or self._stop_behind(state, epoch, logs)
+
+    def restore_finished(
+        self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any]
+    ) -> None:
+        """Restore the states of a run that has nothing left to train, before `on_train_end`.
+
+        EarlyStopping puts its best weights into the model then. A CSVLogger has its rows already.
+
+        Args:
+            state, epoch, logs: As for `has_ended`.
+        """
+        pairs, _ = callback_states.pairs(self._all, state["states"])
+        for other, one in pairs:
+            if callback_states.keras_class(other) != "CSVLogger":
+                callback_states.put_back(other, one, epoch)
+        if not state["stopped"]:
+            self._stop_behind(state, epoch, logs)
+
+    def _stop_behind(self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any]) -> bool:
+        """Let each EarlyStopping after ours end the epoch; tell whether one ends the run."""
         # EarlyStopping is the only Keras callback that ends a run at the end of an epoch.
         behind = [
             (other, one)

@@ -6,6 +6,7 @@ from typing import Any
 from ..backends.processes import Processes, processes_of
 from ..keras_seam.fit_control import (
     before_first_epoch,
+    before_train_end,
     epochs_of_fit,
     forget_start,
     initial_epoch_of_fit,
@@ -45,6 +46,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
                 own.pass_over_epochs(model)
             run.companions.prevent_backup_restore()
             before_first_epoch(model, lambda: enter_first_epoch(run, model, once))
+            before_train_end(model, lambda: restore_finished(run, own))
         state = own.state_of(run.script)
         if state is not None and (changes := run.script.changes(state)):
             once.warn("changed settings", changes)
@@ -94,6 +96,12 @@ def restore_companions(run: Run, point: ResumePoint, once: Once) -> None:
     if last is not None:
         logs = companions.repeat_epoch_end(state, last, point.info.metrics, once)
         point.complete_history(logs)
+
+
+def restore_finished(run: Run, point: ResumePoint) -> None:
+    """Restore the other callbacks at the end of a training without any epoch."""
+    if run.group.point is point:
+        point.restore_finished(run)
 
 
 def end_without_training(run: Run, model: Any) -> None:

@@ -125,6 +125,12 @@ class ResumePoint:
             return False
         return run.companions.has_ended(state, self.last_epoch, self.info.metrics)
 
+    def restore_finished(self, run: Run) -> None:
+        """Restore the other callbacks of a run that has nothing left to train."""
+        state = self.state_of(run.companions)
+        if state is not None and self.last_epoch is not None:
+            run.companions.restore_finished(state, self.last_epoch, self.info.metrics)
+
     def is_newer_than(self, other: "ResumePoint") -> bool:
         """Tell whether the checkpoint is newer than another one."""
         return self.info.age_key > other.info.age_key

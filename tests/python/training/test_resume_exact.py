@@ -159,6 +159,71 @@ def test_a_run_that_was_stopped_early_is_finished(tmp_path, stopping, behind, ba
     assert_same(arrays_of(second), arrays_of(first))
 
 
+class Patient(StopsAtSecond):
+    """Ends the run as well, and has state."""
+
+    def state_dict(self):
+        return {"epochs": 1}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def best_restored():
+    return keras.callbacks.EarlyStopping(
+        "loss", patience=1, min_delta=10.0, restore_best_weights=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("stopping", "behind", "said"),
+    [
+        (best_restored, True, "a callback ended the run there"),
+        (best_restored, False, "a callback ended the run there"),
+        (Patient, True, r"\(Patient\) had ended the run, so one more batch is trained: put it"),
+        (StopsAtSecond, True, "what the callback StopsAtSecond did at the end of epoch 2 is not"),
+    ],
+)
+def test_a_kill_before_the_file_says_that_the_run_is_finished(tmp_path, stopping, behind, said):
+    """The file of an epoch is written before the callbacks behind ours are called."""
+
+    def again(run, *others):
+        ours = ModelCheckpoint(run / "{epoch}.keras", "loss", resume=True)
+        both = [ours, stopping()] if behind else [stopping(), ours]
+        model = training.noisy_model()
+        return model, training.train(model, *both, *others, epochs=3)
+
+    class Killed(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if self.model.stop_training:
+                raise Stop
+
+    whole, history = again(tmp_path / "whole")
+    with pytest.raises(Stop):
+        again(tmp_path / "run", Killed())
+    with pytest.warns(UserWarning, match=said):
+        resumed, resumed_history = again(tmp_path / "run")
+    if stopping is best_restored:
+        assert resumed_history.history == history.history
+        assert_same(arrays_of(resumed), arrays_of(whole))
+
+
+@pytest.mark.parametrize("behind", [False, True], ids=["before", "behind"])
+def test_a_run_with_all_its_epochs_ends_with_the_best_weights_again(tmp_path, behind):
+    def again():
+        ours = ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", resume=True)
+        stopping = keras.callbacks.EarlyStopping(
+            "loss", patience=9, min_delta=10.0, restore_best_weights=True
+        )
+        model = training.noisy_model()
+        training.train(model, *([ours, stopping] if behind else [stopping, ours]), epochs=2)
+        return arrays_of(model)
+
+    first = again()
+    with pytest.warns(UserWarning, match="nothing to train"):
+        assert_same(again(), first)
+
+
 def test_a_callback_with_unsaved_state_is_named_once(tmp_path):
     class Forgetful(keras.callbacks.Callback):
         def __init__(self):
