@@ -109,18 +109,30 @@ class _Watched:
     def __init__(self, loader: Any) -> None:
         self._loader = loader
         self._newest: _Iterator | None = None
+        self._has_unused_state = False
         self.inner: Iterable[Any] = ()
         self.pending: tuple[Any, int] | None = None
 
     def __iter__(self) -> Iterator[Any]:
         (state, place), self.pending = self.pending or (None, 0), None
+        self._end_unused()
         if state is not None and self._loader is not None:
             self._loader.load_state_dict(state)
+            self._has_unused_state = BACKEND == "jax"
         batches: Any = iter(self.inner)
         if state is not None and self._loader is None:
             batches.set_state(state)
         self._newest = _Iterator(batches, self._loader, place)
         return self._newest
+
+    def _end_unused(self) -> None:
+        """Have the loader use up a state after which no batch of its epoch was left to ask for.
+
+        JAX' iterator starts the loader only when it is asked for a batch.
+        """
+        if self._has_unused_state and self._newest is not None and not self._newest.was_asked:
+            iter(self._loader)
+        self._has_unused_state = False
 
     def state_after(self, count: int) -> Any:
         """Return the state of the newest iterator after `count` batches, or `None` if unknown."""
@@ -128,24 +140,32 @@ class _Watched:
 
 
 class _Iterator:
-    """An iterator that counts its batches, and has the states before and after the last one."""
+    """An iterator that counts its batches, and has the states before and after the last one.
+
+    Asked for a batch when there is none left, a loader forgets its place.
+
+    Attributes:
+        was_asked: Whether it was asked for a batch.
+    """
 
     def __init__(self, batches: Any, loader: Any, count: int) -> None:
         self._batches, self._count = batches, count
         self._get_state = batches.get_state if loader is None else loader.state_dict
-        self._before: Any = None
+        self._before: tuple[int, Any] | None = None
+        self.was_asked = False
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
+        self.was_asked = True
         if BACKEND == "jax":  # it may draw a batch ahead of training
-            self._before = self._get_state()
+            self._before = self._count, self._get_state()
         batch = next(self._batches)
         self._count += 1
         return batch
 
     def state_after(self, count: int) -> Any:
-        if count == self._count:
-            return self._get_state()
-        return self._before if count == self._count - 1 else None
+        if self._before is not None and self._before[0] == count:
+            return self._before[1]
+        return self._get_state() if count == self._count else None

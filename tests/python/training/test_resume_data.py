@@ -185,6 +185,8 @@ def fit(run, make, *others, seed=1, **settings):
     """Train a model made anew on data made anew; return it and its history."""
     model = noisy_model()
     keras.utils.set_random_seed(seed)
+    if importlib.util.find_spec("torch"):  # which Keras seeds only as its own backend
+        importlib.import_module("torch").manual_seed(seed)
     data = make()
     ours = ModelCheckpoint(run / "{step:03d}.keras", "loss", resume=True, **settings)
     arguments = {"shuffle": False, "epochs": 4, "verbose": 0} | data
