@@ -73,7 +73,7 @@ test_that("a run that early stopping has ended is finished", {
   expect_identical(second$metrics$loss, first$metrics$loss)
 })
 
-test_that("a generator that calls sample() goes on where it stopped", {
+test_that("a generator that calls sample() goes on, or a warning says that it does not", {
   skip_without_keras3()
   withr::local_preserve_seed()
   directory <- local_directory()
@@ -87,6 +87,10 @@ test_that("a generator that calls sample() goes on where it stopped", {
                    callbacks = list(callback_model_checkpoint(path, "loss", resume = TRUE)))
     c(history$metrics$loss, runif(1))
   }
-  run("run", 2, seed = 5)
-  expect_identical(run("run", 4, seed = 6), run("whole", 4, seed = 5))
+  if (keras3::config_backend() == "tensorflow") { # which draws batches ahead of training
+    expect_warning(run("run", 2, seed = 5), "R's random numbers in a generator start again")
+  } else {
+    run("run", 2, seed = 5)
+    expect_identical(run("run", 4, seed = 6), run("whole", 4, seed = 5))
+  }
 })
