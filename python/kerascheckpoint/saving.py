@@ -55,7 +55,7 @@ class Saver:
         self._root = root
         self._storage = storage or LocalStorage()
         self._weights_only = weights_only
-        self.is_ready = True  # unless `prepare` has to be called again
+        self.is_ready = True  # false if `prepare` is to be called again
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Saver":
         return _new_saver(self._on_background, self._root, self._storage, self._weights_only)
@@ -89,7 +89,6 @@ class Saver:
             Exception: Whatever the model's own code raises; write errors go to `done`.
         """
         self._writer.wait_for_room()
-        self.is_ready = True
         target = Target(path, self._storage, self._root, self._next_writers(processes))
         form, content = self._content(model, form_of(path), target.writers)
         content = content.with_arrays(state_arrays or {})
@@ -113,6 +112,7 @@ class Saver:
         done: OnSaved,
     ) -> None:
         """Stage a snapshot now, and have it written in the background."""
+        self.is_ready = True
         staged_snapshot = self._memory.stage(content, writer.offsets)
 
         def job() -> None:
