@@ -44,15 +44,16 @@ class ArrayData:
     def of(cls, model: Any) -> "ArrayData | None":
         """Return the arrays of the running `fit` of `model`; `None` if it has other data.
 
-        The result is also `None` for arrays with `steps_per_epoch` in Keras 3.16 and later. They
-        are shuffled by the epoch index, so drawing them again reproduces the order.
+        The result is also `None` for arrays with `steps_per_epoch` in Keras 3.16 and later on JAX
+        and PyTorch. They are shuffled by the epoch index, so drawing them again reproduces the
+        order.
         """
         iterator = epoch_iterator(model)
         if iterator is None or type(iterator.data_adapter).__name__ != "ArrayDataAdapter":
             return None
         if not hasattr(iterator, "_enumerate_iterator"):
             return None
-        is_counted = hasattr(iterator.data_adapter, "_epoch")
+        is_counted = hasattr(iterator.data_adapter, "_epoch") and BACKEND != "tensorflow"
         return None if is_counted and iterator.steps_per_epoch else cls(iterator)
 
     @property
@@ -150,10 +151,27 @@ class ArrayData:
             iterator._distributed_dataset = strategy.experimental_distribute_dataset(dataset)
 
     def _build(self, *, by_seed: bool) -> None:
-        is_counted = hasattr(self._adapter, "_epoch")  # Keras 3.16 and later shuffle by it
-        self._is_seeded = by_seed and bool(self._adapter._shuffle) and not is_counted
-        self._dataset = ArrayDataset(self._adapter, by_seed=self._is_seeded)
+        self._is_seeded = by_seed and bool(self._adapter._shuffle) and not self._is_counted
+        with self._as_in_first_epoch():
+            self._dataset = ArrayDataset(self._adapter, by_seed=self._is_seeded)
         self._iterator._distributed_dataset = self._dataset.dataset
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether Keras shuffles by the number of the epoch, as 3.16 and later do."""
+        return hasattr(self._adapter, "_epoch")
+
+    @contextlib.contextmanager
+    def _as_in_first_epoch(self) -> Iterator[None]:
+        """Let the adapter build what `fit` built; the number of the epoch becomes a constant."""
+        if not self._is_counted:
+            yield
+            return
+        epoch, self._adapter._epoch = self._adapter._epoch, 0
+        try:
+            yield
+        finally:
+            self._adapter._epoch = epoch
 
     @property
     def _can_be_replaced(self) -> bool:
@@ -172,7 +190,7 @@ class ArrayData:
         """
         if BACKEND != "tensorflow" or not self._can_be_replaced:
             return
-        if not self._is_seeded and self._adapter._shuffle and not hasattr(self._adapter, "_epoch"):
+        if not self._is_seeded and self._adapter._shuffle and not self._is_counted:
             self._build(by_seed=True)
         if self._is_seeded:
             self._set_seed(secrets.randbits(_SEED_BITS) if seed is None else seed)
