@@ -102,6 +102,8 @@ class ArrayData:
     def _begin_at(self, place: int, restore_order: Callable[[], object]) -> Any:
         """Return an iterator over all batches from `place` on."""
         iterator = self._iterator
+        if not self.spans_epochs and place >= self._adapter.num_batches:
+            return iter(())  # `fit` draws nothing from it
         if self._dataset is not None and self._dataset.can_start_anywhere:
             self._dataset.start_at(place)
             return iter(iterator._distributed_dataset)
