@@ -50,7 +50,8 @@ class Layout:
         for spec in self._specs:
             device = _device(spec)
             self.needed[device] = self.needed.get(device, 0) + _size(spec)
-        self.stacks = [stack for device in self.needed for stack in self._stacks_on(device)]
+        self._stacks = {device: list(self._stacks_on(device)) for device in self.needed}
+        self.stacks = [stack for stacks in self._stacks.values() for stack in stacks]
 
     def shards(self, values: Sequence[Any]) -> list[Any]:
         """Return the shards of arrays of this layout."""
@@ -74,16 +75,16 @@ class Layout:
     def compile(self) -> None:
         """Compile the copy, with one function for each device."""
         if not self._compiled:
-            for device in self.needed:
-                specs = [[self._specs[at] for at in stack] for stack in self._stacks_of(device)]
+            for stacks in self._stacks.values():
+                specs = [[self._specs[at] for at in stack] for stack in stacks]
                 self._compiled.append(jax.jit(_copy).lower(specs).compile())
 
     def copy(self, values: Sequence[Any]) -> list[Any]:
         """Start to copy arrays, on each device in one dispatch; return an array for each stack."""
         self.compile()
         shards, copies = self.shards(values), []
-        for device, copy in zip(self.needed, self._compiled, strict=True):
-            copies += copy([[shards[at] for at in stack] for stack in self._stacks_of(device)])
+        for stacks, copy in zip(self._stacks.values(), self._compiled, strict=True):
+            copies += copy([[shards[at] for at in stack] for stack in stacks])
         return copies
 
     def assembled(self, stacks: Sequence[Stack], on_host: Sequence[Array]) -> list[Array]:
@@ -112,9 +113,6 @@ class Layout:
         for group in groups.values():
             for start in range(0, len(group), _MOST):
                 yield tuple(group[start : start + _MOST])
-
-    def _stacks_of(self, device: Any) -> list[Stack]:
-        return [stack for stack in self.stacks if _device(self._specs[stack[0]]) == device]
 
 
 def _copy(stacks: list[list[Any]]) -> list[Any]:
