@@ -4,7 +4,11 @@ It writes texts through etils and arrays through TensorStore. Each of them finds
 credentials by itself, from the environment.
 """
 
+import contextlib
 import importlib
+import os
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from ... import location
@@ -41,6 +45,23 @@ def kvstore(directory: str) -> "str | dict[str, Any]":
 def limited(store: dict[str, Any]) -> dict[str, Any]:
     """Return TensorStore's description of a place with a limit for tries after an error."""
     return store | {"gcs_request_retries": _RETRIES} if store["driver"] == "gcs" else store
+
+
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Turn TensorStore's errors into `OSError`s, as those of a disk or a server are elsewhere.
+
+    TensorStore raises `ValueError`s. Their text has the number of the system's error, if there is
+    one, and then its description of the array.
+    """
+    try:
+        yield
+    except ValueError as error:
+        text = str(error)
+        if (found := re.search(r"os_error_code='(\d+)'|OS error (\d+)", text)) is None:
+            raise OSError(None, text.partition(" [")[0]) from error
+        number = int(found[1] or found[2])
+        raise OSError(number, os.strerror(number)) from error
 
 
 def try_out(directory: str) -> None:

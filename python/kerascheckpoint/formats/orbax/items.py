@@ -13,7 +13,7 @@ from ...model_state import ModelSnapshot, Shard, ShardedArray
 from ...storage.base import Storage
 from ...storage.checksum import crc32
 from .. import record
-from . import layout
+from . import access, layout
 from .array_handler import Registry, new_array_handler
 from .chunks import chunk_shape, chunks_within, count_of, number_of, whole
 
@@ -26,6 +26,9 @@ def write_shards(step: str, content: ModelSnapshot, process: int) -> Sums:
 
     Returns:
         The checksums of the chunks that this process wrote.
+
+    Raises:
+        OSError: If the disk or the server refuses them.
     """
     ocp = importlib.import_module("orbax.checkpoint")
     arrays = {name: _sharded(array, process) for name, array in content.arrays.items()}
@@ -36,7 +39,8 @@ def write_shards(step: str, content: ModelSnapshot, process: int) -> Sums:
             if place[0] == item
         }
         handler = _item_handler(ocp, process, chunks if item != layout.ASSETS else None)
-        handler.save(_path(step, item), args=ocp.args.PyTreeSave(tree))
+        with access.system_errors():
+            handler.save(_path(step, item), args=ocp.args.PyTreeSave(tree))
     return {name: _sums_of(array) for name, array in arrays.items()}
 
 
@@ -62,12 +66,13 @@ def finish(
         sums: The checksums of all chunks.
 
     Raises:
-        OSError: If no process wrote some chunk.
+        OSError: If no process wrote some chunk, or the disk or the server refuses something.
     """
     ocp = importlib.import_module("orbax.checkpoint")
     names = layout.array_items(content)
     for item in names:
-        _item_handler(ocp, 0, None).finalize(_path(step, item))
+        with access.system_errors():
+            _item_handler(ocp, 0, None).finalize(_path(step, item))
     texts = {} if content.config is None else {layout.CONFIG: {"config": content.config}}
     for item, text in texts.items():
         ocp.JsonCheckpointHandler().save(_path(step, item), args=ocp.args.JsonSave(text))

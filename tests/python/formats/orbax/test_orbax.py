@@ -1,7 +1,9 @@
 """Checkpoints in Orbax' form: everything that files do, and nothing damaged goes unnoticed."""
 
+import errno
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import sys
@@ -176,6 +178,25 @@ def test_a_killed_save_is_no_checkpoint_and_its_leftovers_are_removed(tmp_path):
     callback = kc.ModelCheckpoint(template, "loss", resume=True)
     training.train(training.tiny_model(), callback, epochs=2)
     assert training.names_in(tmp_path / "run") == ["1.orbax", "2.orbax"]
+
+
+@pytest.mark.parametrize("background", [False, True], ids=["foreground", "background"])
+def test_what_a_disk_refuses_is_named_and_the_last_checkpoint_stays(background, tmp_path):
+    """TensorStore's own errors name neither the checkpoint nor, in a few words, the reason."""
+    model, path = saved(tmp_path), tmp_path / "2.orbax"
+    files = training.names_in(tmp_path)
+    again = kc.ModelCheckpoint(path, "loss", save_on_background=background)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))  # bytes
+    try:
+        with pytest.raises(kc.CheckpointWriteError) as caught:
+            training.train(model, again)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(caught.value).endswith(f"checkpoint {str(path)!r}: {os.strerror(errno.EFBIG)}")
+    assert caught.value.errno == errno.EFBIG
+    assert training.names_in(tmp_path) == files
+    assert kc.verify_checkpoint(path).epoch == 2
 
 
 def test_a_directory_of_keras_own_is_listed_and_never_resumed_from(tmp_path):
