@@ -38,8 +38,8 @@ SETTLING = 0.5  # seconds; the server shares the processors, and works on after 
 def main() -> None:
     """Print one row for each measurement."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--megabytes", type=int, default=40, help="size of the model's state")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--megabytes", type=int, default=100, help="size of the model's state")
+    parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
     table = Table(title="S3 on this machine", title_justify="left")
     for heading in ("", "median", "against", "ratio or target"):

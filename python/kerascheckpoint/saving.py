@@ -182,8 +182,9 @@ class Saver:
             self._memory.prepare(state_variables(model), in_shards=own_hold is hold_shards)
 
     def release_memory(self) -> None:
-        """Give the memory of copies back to the system, for training is over."""
+        """Give back to the system what was kept for the next save, for training is over."""
         self._memory.close()
+        self._storage.release()
 
     @property
     def finished(self) -> int:

@@ -32,7 +32,8 @@ class StagedFile(Protocol):
 
     Attributes:
         path: The temporary local path.
-        fd: The file descriptor, open for reading and writing.
+        fd: The file descriptor, open for reading and writing. The file is empty, unless the writer
+            said that it overwrites.
     """
 
     path: str
@@ -133,7 +134,7 @@ class Storage(Protocol):
         """
 
     def atomic_write(
-        self, path: str, root: str | None = None
+        self, path: str, root: str | None = None, *, overwrites: bool = False
     ) -> AbstractContextManager[StagedFile]:
         """Write a file in the body of a `with` block; the end of the block publishes it.
 
@@ -142,11 +143,16 @@ class Storage(Protocol):
         Args:
             path: Where the file will appear. Missing directories are created.
             root: A directory above `path` that is not created again if it was deleted.
+            overwrites: Whether the body overwrites everything that the staged file holds, and cuts
+                off what is left. Then it may be the one of an earlier write, until `release`.
 
         Raises:
             CheckpointWriteError: If the file could not be written. `published` tells whether it is
                 at `path` all the same.
         """
+
+    def release(self) -> None:
+        """Give back what is kept from one write for the next."""
 
     def delete(self, path: str) -> None:
         """Delete a checkpoint; do nothing if it is gone already.

@@ -46,6 +46,7 @@ class Stream:
         size: int,
         *,
         is_lasting: bool = True,
+        bypass_cache: bool = True,
     ) -> list[int]:
         """Write pieces of bytes one after the other, and return the CRC-32 of each.
 
@@ -56,6 +57,8 @@ class Stream:
             size: Total size in bytes.
             is_lasting: Whether a piece stays valid when the next one is read; if not, every piece
                 is copied.
+            bypass_cache: Whether to use direct I/O where possible. A file that is read at once is
+                better kept in the cache.
 
         Raises:
             OSError: If the system cannot write.
@@ -65,7 +68,7 @@ class Stream:
         sums: list[int] = []
         try:
             with _read_ahead(pieces, offset, sums, self._buffers, is_lasting) as chunks:
-                if size > SIZE:
+                if bypass_cache and size > SIZE:
                     _set_direct(fd, True)
                 for chunk in chunks:
                     write_all(fd, chunk, offset)

@@ -90,7 +90,9 @@ class LocalStorage:
         return free
 
     @contextlib.contextmanager
-    def atomic_write(self, path: str, root: str | None = None) -> Iterator["LocalStagedFile"]:
+    def atomic_write(
+        self, path: str, root: str | None = None, *, overwrites: bool = False
+    ) -> Iterator["LocalStagedFile"]:
         """Write a file at `path`, whole or not at all; follow a symbolic link.
 
         If the body raises or the process dies, the earlier file stays as it is.
@@ -120,6 +122,9 @@ class LocalStorage:
             finally:  # again, in case Ctrl-C interrupted the first attempt
                 if staged is not None:
                     staged.discard()
+
+    def release(self) -> None:
+        """Do nothing: every staged file becomes a checkpoint."""
 
     def delete(self, path: str) -> None:
         """Delete a file or a whole directory; do nothing if it is gone already."""

@@ -22,7 +22,7 @@ from .connections import Connections
 from .downloaded_file import DownloadedFile
 from .leftovers import is_temporary
 from .remote_file import RemoteFile
-from .remote_staging import RemoteStagedFile, staging_directory
+from .remote_staging import KeptFile, RemoteStagedFile, staging_directory
 from .upload import upload
 
 _CUTTING = {"?": "\ue03f", "#": "\ue023"}  # replaced by private-use characters
@@ -61,10 +61,11 @@ class RemoteStorage:
         self._connections = Connections(url, options)
         self._kind = self._connections.kind
         self._is_fetching = False
+        self._kept = KeptFile()
         self._listed: dict[str, tuple[float, FileStatus]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_listed": {}}
+        return self.__dict__ | {"_listed": {}, "_kept": KeptFile()}
 
     @property
     def concurrency(self) -> int:
@@ -97,7 +98,7 @@ class RemoteStorage:
                 )
 
         if self._is_fetching and self._has_room_for(status.size):
-            local = RemoteStagedFile(self._staging, os.path.basename(path)).__enter__()
+            local = RemoteStagedFile(self._staging).__enter__()
             threads = _FETCHERS if self._kind.is_shared else 1
             downloaded = DownloadedFile(fetch, status.size, status.modified, local, threads)
             return cast(BinaryIO, downloaded)
@@ -184,10 +185,13 @@ class RemoteStorage:
         remote_leftovers.remove(self._fs, self._strip(directory), levels)
 
     @contextlib.contextmanager
-    def atomic_write(self, path: str, root: str | None = None) -> Iterator[RemoteStagedFile]:
+    def atomic_write(
+        self, path: str, root: str | None = None, *, overwrites: bool = False
+    ) -> Iterator[RemoteStagedFile]:
         """Write a local file, then upload it; the earlier file stays until the upload is done."""
         try:
-            with RemoteStagedFile(self._staging, os.path.basename(path)) as staged:
+            kept = self._kept if overwrites else None
+            with RemoteStagedFile(self._staging, kept) as staged:
                 yield staged
                 staged.flush()
                 with filesystems.reporting(path):
@@ -196,6 +200,10 @@ class RemoteStorage:
             raise
         except OSError as error:
             raise write_error(filesystems.shown(path), error) from error
+
+    def release(self) -> None:
+        """Close the local file that is kept for the next upload."""
+        self._kept.close()
 
     def delete(self, path: str) -> None:
         """Delete a checkpoint; do nothing if it is gone already."""

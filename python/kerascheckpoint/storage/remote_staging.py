@@ -26,6 +26,33 @@ def staging_directory(directory: "str | os.PathLike[str] | None") -> str | None:
     return path
 
 
+class KeptFile:
+    """Keeps the local file of one upload for the next one, which overwrites it.
+
+    The system's cache has memory for such a file already. In a virtual machine, 40 MB were written
+    into it in 13 ms and into a new one in 75 ms.
+    """
+
+    def __init__(self) -> None:
+        self._fds: list[int] = []
+
+    def take(self) -> int | None:
+        """Return the file descriptor of the kept file, if there is one."""
+        return self._fds.pop() if self._fds else None
+
+    def keep(self, fd: int) -> None:
+        """Keep this file in place of the one before."""
+        self.close()
+        self._fds.append(fd)
+
+    def close(self) -> None:
+        """Close the kept file."""
+        while self._fds:
+            os.close(self._fds.pop())
+
+    __del__ = close
+
+
 class RemoteStagedFile:
     """A local file that will be uploaded.
 
@@ -37,17 +64,22 @@ class RemoteStagedFile:
         fd: File descriptor, open for reading and writing.
     """
 
-    def __init__(self, directory: str | None, name: str) -> None:
-        """Plan a file in `directory`; `None` uses the directory of `tempfile`."""
+    def __init__(self, directory: str | None, kept: KeptFile | None = None) -> None:
+        """Plan a file.
+
+        Args:
+            directory: The directory for it; `None` uses that of `tempfile`.
+            kept: Where its file may come from, and where it is put afterwards.
+        """
         self._directory = directory
-        self._name = name
+        self._kept = kept
         self._folder: str | None = None
         self._is_nameless = os.path.isdir(_BY_DESCRIPTOR)
 
     def __enter__(self) -> "RemoteStagedFile":
         if self._is_nameless:
-            with tempfile.TemporaryFile(dir=self._directory, buffering=0) as file:
-                self.fd = os.dup(file.fileno())
+            kept = self._kept.take() if self._kept is not None else None
+            self.fd = kept if kept is not None else self._new_file()
             self.path = f"{_BY_DESCRIPTOR}/{self.fd}"
         else:
             self.path = os.path.join(self._own_folder(), "checkpoint")
@@ -61,7 +93,9 @@ class RemoteStagedFile:
         trace: TracebackType | None,
     ) -> None:
         fd, self.fd = self.fd, -1
-        if fd >= 0:
+        if error is None and self._is_nameless and self._kept is not None:
+            self._kept.keep(fd)
+        elif fd >= 0:
             with contextlib.suppress(OSError):
                 os.close(fd)
         if self._folder is not None:
@@ -75,6 +109,10 @@ class RemoteStagedFile:
         """Flush the file, so that a full disk shows now, and go back to its beginning."""
         os.fsync(self.fd) if not self._is_nameless else None
         os.lseek(self.fd, 0, os.SEEK_SET)
+
+    def _new_file(self) -> int:
+        with tempfile.TemporaryFile(dir=self._directory, buffering=0) as file:
+            return os.dup(file.fileno())
 
     def _own_folder(self) -> str:
         if self._folder is None:

@@ -7,10 +7,15 @@ import random
 import threading
 import zlib
 
+import numpy as np
 import pytest
 
+from kerascheckpoint.formats.base import Target
+from kerascheckpoint.formats.keras_file.forms import SnapshotWriter
 from kerascheckpoint.storage import direct_io
 from kerascheckpoint.storage.direct_io import BLOCK, Stream
+from kerascheckpoint.storage.places import storage_for
+from support import small_files
 
 pytestmark = pytest.mark.any_backend
 
@@ -113,15 +118,32 @@ def test_bytes_that_lie_as_in_the_file_are_not_copied(fd, pieces, shift, monkeyp
     assert sum(copied) == len(first) + (-shift % BLOCK) + 5 + sum(LENGTHS)
 
 
-def test_whole_blocks_go_past_the_cache(fd, pieces, small_memory, monkeypatch):
+@pytest.fixture
+def direct_disk(fd):
+    """Skip a test where files cannot bypass the cache."""
     if not direct_io._set_direct(fd, True):
         pytest.skip("this file system has no direct I/O")
     direct_io._set_direct(fd, False)
+
+
+def test_whole_blocks_go_past_the_cache(fd, pieces, small_memory, direct_disk, monkeypatch):
     seen = lookout(monkeypatch)
     write(fd, pieces, 0)
     assert seen.count(True) > len(b"".join(pieces)) // (2 * BLOCK)
     assert not seen[-1], "the rest is no whole block"
     assert not is_direct(fd), "later writes are not of whole blocks"
+
+
+@pytest.mark.parametrize(("url", "bypasses"), [("memory://run/a.keras", False), ("", True)])
+def test_a_file_to_be_uploaded_stays_in_the_cache_to_be_read_from_there(
+    url, bypasses, small_memory, direct_disk, tmp_path, monkeypatch
+):
+    path = url or str(tmp_path / "a.keras")
+    content = small_files.content_of({"layers/a/vars/0": np.zeros(8 * BLOCK, "u1")}, model=True)
+    storage = storage_for(path, {"staging_directory": tmp_path} if url else None)
+    seen = lookout(monkeypatch)
+    SnapshotWriter().save(Target(path, storage), content, small_files.FIELDS)
+    assert (True in seen) is bypasses
 
 
 def test_what_fits_into_the_memory_goes_through_the_cache(fd, pieces, monkeypatch):

@@ -6,10 +6,13 @@ import re
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 import kerascheckpoint as kc
 from kerascheckpoint import CheckpointUnreachableError, CheckpointWriteError
+from kerascheckpoint.formats.base import Target
+from kerascheckpoint.formats.keras_file.forms import SnapshotWriter
 from kerascheckpoint.saving import Saver
 from kerascheckpoint.storage import retry
 from kerascheckpoint.storage.places import storage_for
@@ -45,6 +48,28 @@ def test_options_for_a_local_path_and_an_absent_staging_directory_are_refused(tm
         storage_for(str(tmp_path), {"key": "x"})
     with pytest.raises(ValueError, match="existing local directory"):
         storage_for("memory://run", {"staging_directory": str(tmp_path / "absent")})
+
+
+def test_one_local_file_serves_all_uploads_and_is_given_back(tmp_path):
+    """New files need new memory in the system's cache."""
+    storage = storage_for("memory://run", {"staging_directory": tmp_path})
+    target, writer = Target("memory://run/a.keras", storage), SnapshotWriter()
+
+    def held():
+        links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+        return [os.stat(each).st_ino for each in links if str(tmp_path) in os.path.realpath(each)]
+
+    files = set()
+    for length in (9000, 3000, 6000):
+        arrays = {"layers/a/vars/0": np.arange(length)}
+        writer.save(target, small_files.content_of(arrays, model=True), small_files.FIELDS)
+        kc.verify_checkpoint(target.path)
+        (file,) = held()
+        files.add(file)
+    assert len(files) == 1
+    assert os.listdir(tmp_path) == []
+    storage.release()
+    assert held() == []
 
 
 @pytest.mark.parametrize("kind", ["sftp", "s3"])

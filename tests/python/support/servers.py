@@ -84,7 +84,7 @@ class S3Server(Server):
             *(f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"),
             *("-filer=true", "-s3=true", f"-s3.port={s3}", f"-s3.config={users}"),
             *("-s3.port.iceberg=0", "-s3.port.lance=0"),  # at fixed ports: a second server's death
-            *("-master.telemetry=false", "-volume.max=20", "-master.volumeSizeLimitMB=64"),
+            *("-master.telemetry=false", "-volume.max=100", "-master.volumeSizeLimitMB=64"),
         ]
         super().__init__(command, s3, directory / "weed.log")
 

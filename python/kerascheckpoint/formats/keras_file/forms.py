@@ -70,8 +70,9 @@ class SnapshotWriter:
     ) -> None:
         """Write a file and publish it; see `base.CheckpointWriter`."""
         assert isinstance(content, ModelSnapshot)
-        with target.storage.atomic_write(target.path, target.root) as staged:
-            self._files.write(staged.fd, content, fields)
+        with target.storage.atomic_write(target.path, target.root, overwrites=True) as staged:
+            # What will be uploaded is read at once.
+            self._files.write(staged.fd, content, fields, bypass_cache=target.storage.is_local)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ changes its length between saves follows.
 import os
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,41 +52,70 @@ class KerasFileWriter:
             layout = self._layout = hdf5_layout.lay_out(structure, capacity)
         return layout
 
-    def write(self, fd: int, content: ModelSnapshot, fields: Mapping[str, Any]) -> None:
-        """Write a whole file into the empty file `fd`.
+    def write(
+        self,
+        fd: int,
+        content: ModelSnapshot,
+        fields: Mapping[str, Any],
+        *,
+        bypass_cache: bool = True,
+    ) -> None:
+        """Write a whole file into `fd`, over all that it holds.
 
         Args:
             fd: File descriptor, open for reading and writing.
             content: The content of the file.
             fields: The record's fields, to which this adds the checksums.
+            bypass_cache: See `Stream.write`.
 
         Raises:
             OSError: If the system cannot write, or the file ends up with a wrong size.
         """
+        held = os.fstat(fd).st_size
         layout = self._layout_for(content, fields)
         base = 0 if content.config is None else HEAD
-        pieces = (
-            part if isinstance(part, bytes) else _bytes_of(content.arrays[part])
-            for part in layout.sequence
-        )
-        sums = self._stream.write(fd, pieces, base, layout.size, is_lasting=content.is_lasting)
-        total = 0
-        for part, value in zip(layout.sequence, sums, strict=True):
-            length = len(part) if isinstance(part, bytes) else layout.places[part][1]
-            total = combine(total, value, length)
+        how = {"is_lasting": content.is_lasting, "bypass_cache": bypass_cache}
+        sums = self._stream.write(fd, _pieces(layout, content), base, layout.size, **how)
+        total = _joined(layout, sums)
         text = record.encode(dict(fields) | _guards(layout, sums, total))
         if content.config is None:
             if len(text) > layout.record_capacity:  # the history has outgrown it: make a new layout
                 self._layout = None
-                self.write(fd, content, fields)
+                self.write(fd, content, fields, bypass_cache=bypass_cache)
                 return
             padded = text.encode().ljust(layout.record_capacity)
             write_all(fd, padded, layout.record_offset)
             size = layout.size
         else:
             size = _write_zip_around(fd, layout.size, total, content, text)
-        if os.fstat(fd).st_size != size:
-            raise OSError(f"the file has {os.fstat(fd).st_size} bytes instead of {size}")
+        _end(fd, size, held)
+
+
+def _end(fd: int, size: int, held: int) -> None:
+    """Let a file end at `size`; it held so many bytes before.
+
+    Raises:
+        OSError: If it has another size all the same.
+    """
+    if held > size:
+        os.ftruncate(fd, size)
+    if os.fstat(fd).st_size != size:
+        raise OSError(f"the file has {os.fstat(fd).st_size} bytes instead of {size}")
+
+
+def _pieces(layout: Layout, content: ModelSnapshot) -> Iterator["bytes | memoryview"]:
+    """Yield the bytes of the weights, part by part."""
+    for part in layout.sequence:
+        yield part if isinstance(part, bytes) else _bytes_of(content.arrays[part])
+
+
+def _joined(layout: Layout, sums: Sequence[int]) -> int:
+    """Return the CRC-32 of all parts together."""
+    total = 0
+    for part, value in zip(layout.sequence, sums, strict=True):
+        length = len(part) if isinstance(part, bytes) else layout.places[part][1]
+        total = combine(total, value, length)
+    return total
 
 
 def _record_capacity(fields: Mapping[str, Any], content: ModelSnapshot) -> int:

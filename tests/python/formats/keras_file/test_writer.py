@@ -209,15 +209,35 @@ def test_a_file_of_more_than_two_gigabytes_is_a_zip64(tmp_path):
 
 def test_a_file_that_is_not_as_long_as_it_must_be_is_not_published(tmp_path):
     """The last check before the rename catches a foreign write or a faulty disk."""
-    path = tmp_path / "model.weights.h5"
-    content = small_files.content_of(ARRAYS, model=False)
+
+    class Growing(dict):
+        def __getitem__(self, name):
+            os.ftruncate(staged.fd, 1 << 20)  # by somebody else, in the middle of a write
+            return super().__getitem__(name)
+
+    content = small_files.content_of(Growing(ARRAYS), model=False)
     with (
         pytest.raises(OSError, match="bytes instead of"),
-        LocalStorage().atomic_write(str(path)) as staged,
+        LocalStorage().atomic_write(str(tmp_path / "model.weights.h5")) as staged,
     ):
-        os.ftruncate(staged.fd, 1 << 20)
         KerasFileWriter().write(staged.fd, content, small_files.FIELDS)
     assert list(tmp_path.iterdir()) == []
+
+
+@KINDS
+def test_nothing_of_what_a_file_held_is_left_in_it(kind, tmp_path):
+    """The local file of an upload is written again and again; a shorter content ends earlier."""
+    content = small_files.content_of(ARRAYS, model=kind == ".keras")
+    sizes = set()
+    for name, before in {"new": b"", "short": b"?" * 5000, "long": b"?" * (1 << 20)}.items():
+        path = tmp_path / f"{name}{kind}"
+        path.write_bytes(before)
+        with open(path, "r+b") as file:
+            KerasFileWriter().write(file.fileno(), content, small_files.FIELDS)
+        assert_stored(path, ARRAYS)
+        assert b"????" not in path.read_bytes()
+        sizes.add(path.stat().st_size)
+    assert len(sizes) == 1
 
 
 def test_two_saves_of_one_state_differ_only_in_what_the_record_says(tmp_path):
