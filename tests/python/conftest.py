@@ -32,6 +32,8 @@ if keras.config.backend() == "jax":
     import jax
 
     # Many tests train the same model. A directory for each process: JAX does not lock its cache.
+    # What JAX 0.4.38 loads from its cache crashes, or trains with wrong numbers.
+    jax.config.update("jax_enable_compilation_cache", jax.__version_info__ >= (0, 5))
     jax.config.update("jax_compilation_cache_dir", COMPILED)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

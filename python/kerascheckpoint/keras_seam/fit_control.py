@@ -1,5 +1,6 @@
 """Steer a running `fit`: where it starts, and what its local variables hold."""
 
+import ctypes
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -13,6 +14,8 @@ DRAWS_BEFORE_BATCH_BEGINS = BACKEND == "torch"
 # With several steps per execution, Keras before 3.11 passes the first batch index to
 # `on_train_batch_end`, later versions the last.
 BATCH_END_NAMES_FIRST = VERSION < (3, 11)
+
+_LOGS = "training_logs"  # the local variable of `fit` for the logs of the last epoch
 
 
 def is_fitting(model: Any, frame: FrameType | None) -> bool:
@@ -129,13 +132,33 @@ def initial_epoch_of_fit(model: Any) -> int:
 
 def _local_of_fit(model: Any, name: str) -> Any:
     """Return a local variable of the `fit` of `model` running on this thread, or `None`."""
+    frame = _frame_of_fit(model)
+    return None if frame is None else frame.f_locals.get(name)
+
+
+def _frame_of_fit(model: Any) -> FrameType | None:
+    """Return the frame of the `fit` of `model` running on this thread, or `None`."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         is_fit = frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model
         if is_fit and "callbacks" in frame.f_locals:
-            return frame.f_locals.get(name)
+            return frame
         frame = frame.f_back
     return None
+
+
+def _allow_no_epoch(model: Any) -> None:
+    """Let the running `fit` end without an epoch, as it does by itself since Keras 3.7.
+
+    Before, on JAX and PyTorch, `fit` passes a local variable to `on_train_end` that only an epoch
+    sets, so it raises an UnboundLocalError. Later versions start with this value.
+    """
+    frame = _frame_of_fit(model)
+    if frame is None or _LOGS not in frame.f_code.co_varnames or _LOGS in frame.f_locals:
+        return
+    frame.f_locals[_LOGS] = {}
+    if sys.version_info < (3, 13):  # later versions write it into the frame at once
+        ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
 
 
 class _Epoch(int):
@@ -159,6 +182,8 @@ def start_at_epoch(model: Any, epoch: int) -> None:
     start = _Epoch(epoch)
     start.model, start.history = model, getattr(model, "history", None)
     model._initial_epoch = start
+    if epoch >= (epochs_of_fit(model) or epoch + 1):
+        _allow_no_epoch(model)
 
 
 def forget_start(model: Any) -> None:

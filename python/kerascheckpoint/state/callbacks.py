@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..keras_seam.early_stopping import keep_best
 from . import csv_log
 from .encoding import NotSavableError, decode, encode
 
@@ -103,6 +104,8 @@ def put_back(callback: Any, state: Mapping[str, Any], epoch: int) -> None:
     else:
         for key, value in values.items():
             setattr(callback, key, value)
+        if "best" in values and keras_class(callback) == "EarlyStopping":
+            keep_best(callback)
 
 
 def keras_class(callback: Any) -> str | None:
