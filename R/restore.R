@@ -8,7 +8,9 @@
 #'
 #' Either everything is restored or nothing: if the model differs from the file, the model
 #' stays as it was. For a model that is not compiled the optimizer's state is left out,
-#' with a warning.
+#' with a warning. If only one of file and model has a schedule of the learning rate, the
+#' model keeps its own schedule or rate, everything else is restored, and a warning names
+#' both.
 #'
 #' @param model A Keras model.
 #' @param path A string, [fs::path()] or URL: a checkpoint, `.keras`, `.weights.h5` or

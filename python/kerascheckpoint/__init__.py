@@ -71,7 +71,8 @@ def restore_checkpoint(
     """Restore weights, optimizer state and random state from a checkpoint into `model`.
 
     An unbuilt optimizer is built first. The file is verified and compared with the model before
-    anything changes.
+    anything changes. If only one of file and model has a schedule of the learning rate, the model
+    keeps its own schedule or rate, everything else is restored, and a warning names both.
 
     Args:
         model: A Keras model of the same architecture.

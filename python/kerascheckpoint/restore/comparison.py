@@ -1,7 +1,7 @@
 """Compare the arrays of a file with a model's, and read them one by one."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,10 @@ from ..backends.arrays import to_numpy
 from ..errors import CheckpointMismatchError
 from ..formats.base import OpenCheckpoint
 from ..keras_seam import objects
-from ..model_state import ArraySpec
+from ..model_state import ArraySpec, Index
 from ..notify import warn
 from ..snapshot import model_objects
+from .learning_rate import MatchedArrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,24 +21,29 @@ class StoredState:
     """The arrays of a file, for one model.
 
     Attributes:
-        arrays: The stored arrays to load into the model, by name.
+        arrays: The stored arrays to load into the model, by their names in the model.
+        own: Values that the model keeps, by the names of their specs in `arrays`.
         checkpoint: The open checkpoint to read them from.
         optimizer: The model's optimizer, if it has one.
         place: Prefix of the names of that optimizer's arrays.
         optimizer_is_unstepped: Whether the file was saved before the optimizer's first step.
+        is_renumbered: Whether Keras itself would not recognize the optimizer's arrays.
     """
 
     arrays: dict[str, ArraySpec]
+    own: "Mapping[str, np.ndarray[Any, Any]]"
     checkpoint: OpenCheckpoint
     optimizer: Any
     place: str
     optimizer_is_unstepped: bool
+    is_renumbered: bool
 
     @classmethod
     def from_file(
-        cls, arrays: dict[str, ArraySpec], checkpoint: OpenCheckpoint, model: Any
+        cls, matched: MatchedArrays, checkpoint: OpenCheckpoint, model: Any
     ) -> "StoredState":
         """Return the state for `model`; warn if only one of the two has optimizer state."""
+        arrays = matched.arrays
         optimizer = getattr(model, "optimizer", None)
         place = f"{next(iter(model_objects.optimizers(model)), model_objects.OPTIMIZER)}/vars/"
         if optimizer is None:
@@ -46,7 +52,15 @@ class StoredState:
                 warn("the model has no optimizer, so the optimizer state in the file was ignored")
                 arrays = {name: a for name, a in arrays.items() if not name.startswith(place)}
         optimizer_is_unstepped = _optimizer_is_unstepped(optimizer, arrays, checkpoint, place)
-        return cls(arrays, checkpoint, optimizer, place, optimizer_is_unstepped)
+        return cls(
+            arrays,
+            matched.own,
+            checkpoint,
+            optimizer,
+            place,
+            optimizer_is_unstepped,
+            is_renumbered=matched.difference is not None,
+        )
 
     def fitting(self, specs: Iterable[ArraySpec]) -> dict[str, ArraySpec]:
         """Return the arrays with the model's dtypes, if they match the model exactly.
@@ -70,16 +84,22 @@ class StoredState:
             self.optimizer_is_unstepped and name.startswith(self.place) and name not in self.arrays
         )
 
-    def load_new_optimizer(self) -> None:
-        """Load what the file holds for an optimizer without steps, such as its learning rate."""
+    def load_optimizer(self) -> None:
+        """Load what the file holds for the optimizer, which may be less than it has."""
         for name, array in self.arrays.items():
             if name.startswith(self.place):
                 index = int(name.removeprefix(self.place))
                 self.optimizer.variables[index].assign(self.read(array))
 
     def read(self, array: ArraySpec) -> Any:
-        """Read an array from the file."""
-        return self.checkpoint.read(array)
+        """Read an array from the file, unless the model keeps its own value."""
+        own = self.own.get(array.name)
+        return self.checkpoint.read(array) if own is None else own
+
+    def part_reader(self, array: ArraySpec) -> "Callable[[Index], np.ndarray[Any, Any]]":
+        """Return a function that reads parts of an array, given their slices."""
+        own = self.own.get(array.name)
+        return self.checkpoint.part_reader(array) if own is None else own.__getitem__
 
 
 def _optimizer_is_unstepped(

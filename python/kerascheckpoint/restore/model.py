@@ -16,13 +16,14 @@ from ..formats.forms import form_of, open_checkpoint
 from ..keras_seam.store import KerasMustHandleError
 from ..notify import warn
 from ..snapshot import model_objects
-from ..snapshot.compiled import learning_rate, optimizer_name
+from ..snapshot.compiled import optimizer_name
 from ..state.base import stored_state
 from ..state.random import RandomState
 from ..storage.places import storage_for
 from ..verify import warn_of_changes
 from . import assets, optimizers
 from .comparison import StoredState
+from .learning_rate import OtherRate, match_rate
 from .transaction import Part, StatePart, load_all_or_nothing
 from .unbuilt import UnbuiltObjects
 from .variables import KerasLoader, ModelVariables
@@ -40,11 +41,17 @@ def restore(
     storage = storage_for(path, storage_options, argument="path")
     with open_checkpoint(path, storage.fetching()) as checkpoint:
         warn_of_changes(checkpoint)
-        return restore_open(model, checkpoint)
+        difference = restore_open(model, checkpoint)
+        if difference is not None:
+            warn(f"{path!r} has no optimizer like the model's: {difference}. {difference.advice}")
+        return checkpoint.info
 
 
-def restore_open(model: Any, checkpoint: OpenCheckpoint) -> CheckpointInfo:
+def restore_open(model: Any, checkpoint: OpenCheckpoint) -> OtherRate | None:
     """Verify an open checkpoint and restore `model` from it.
+
+    Returns:
+        How the learning rates differ, if only one of the two follows a schedule.
 
     Raises:
         CheckpointCorruptError: If it is damaged.
@@ -58,9 +65,9 @@ def restore_open(model: Any, checkpoint: OpenCheckpoint) -> CheckpointInfo:
         )
     checkpoint.verify()
     with _naming(path):
-        _restore(model, checkpoint)
+        difference = _restore(model, checkpoint)
     _warn_of_merged_kernels(model)
-    return checkpoint.info
+    return difference
 
 
 @contextlib.contextmanager
@@ -72,19 +79,16 @@ def _naming(path: str) -> Iterator[None]:
         raise CheckpointMismatchError(f"cannot restore {path!r}: {error}") from error.__cause__
 
 
-def _restore(model: Any, checkpoint: OpenCheckpoint) -> None:
+def _restore(model: Any, checkpoint: OpenCheckpoint) -> OtherRate | None:
     before = UnbuiltObjects(optimizers.unbuilt(model))
     try:
-        _build_and_load(model, checkpoint)
-    except BaseException as error:
-        reason = _other_rate(checkpoint.record or {}, model)
+        return _build_and_load(model, checkpoint)
+    except BaseException:
         before.put_back()
-        if reason is not None and isinstance(error, CheckpointMismatchError):
-            raise CheckpointMismatchError(reason) from error
         raise
 
 
-def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
+def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> OtherRate | None:
     record = checkpoint.record or {}
     arrays = checkpoint.arrays()
     stored_bytes = sum(array.nbytes for array in arrays.values())
@@ -93,7 +97,8 @@ def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
     optimizers.build_optimizers(model, arrays)
     with contextlib.ExitStack() as stack:
         others = [*_assets(model, checkpoint, stack), *_states(model, checkpoint)]
-        stored = StoredState.from_file(arrays, checkpoint, model)
+        matched = match_rate(arrays, checkpoint, model)
+        stored = StoredState.from_file(matched, checkpoint, model)
         try:
             variables = ModelVariables(model, stored)
             load_all_or_nothing(
@@ -102,6 +107,7 @@ def _build_and_load(model: Any, checkpoint: OpenCheckpoint) -> None:
         except KerasMustHandleError:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
             load_all_or_nothing([KerasLoader(model, stored, directory), *others])
+    return matched.difference
 
 
 def _compare_optimizers(stored: str | None, own: str | None) -> None:
@@ -109,25 +115,6 @@ def _compare_optimizers(stored: str | None, own: str | None) -> None:
         raise CheckpointMismatchError(
             f"the file holds the state of the optimizer {stored}, the model has {own}"
         )
-
-
-def _other_rate(record: Mapping[str, Any], model: Any) -> str | None:
-    """Return a message if only one of file and model has a schedule of the learning rate.
-
-    Keras gives an optimizer without a schedule one more variable, the learning rate.
-    """
-    before = record.get("states", {}).get("settings", {}).get("values", {})
-    rate, schedule = learning_rate(model)
-    if rate is not None and "schedule" in before:
-        had, has = f"the schedule {before['schedule']}", f"the learning rate {rate:.7g}"
-    elif schedule is not None and "learning_rate" in before:
-        had, has = f"the learning rate {before['learning_rate']}", f"the schedule {schedule}"
-    else:
-        return None
-    return (
-        f"its optimizer has {had}, the model's has {has}: compile the model as before, and change "
-        "the rate of a resumed run by keras.callbacks.LearningRateScheduler"
-    )
 
 
 def _assets(model: Any, checkpoint: OpenCheckpoint, stack: contextlib.ExitStack) -> Iterator[Part]:

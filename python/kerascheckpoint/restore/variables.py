@@ -35,7 +35,12 @@ class ModelVariables:
         captured = self._snapshotter.capture(model, weights_only=True, hold=hold_in_place)
         arrays = captured.arrays
         self._fitting = stored.fitting(captured.specs)
-        self._layouts = {name: layout_of(v) for name, v in arrays.items() if is_sharded(v)}
+        sharded = {name for name, value in arrays.items() if is_sharded(value)}
+        self._layouts = {  # by name in the file
+            stored_array.name: layout_of(arrays[name])
+            for name, stored_array in self._fitting.items()
+            if name in sharded
+        }
         self._places = sorted(
             self._snapshotter.places(model), key=lambda place: objects.loads_in_keras_way(place[0])
         )
@@ -44,7 +49,7 @@ class ModelVariables:
         self._lost: list[str] = []
         for target, variables, own in _by_object(self._places, arrays):
             named = {f"{variables}/{key}": value for key, value in own.items()}
-            if objects.loads_in_keras_way(target) and not named.keys().isdisjoint(self._layouts):
+            if objects.loads_in_keras_way(target) and not named.keys().isdisjoint(sharded):
                 self._not_kept.add(variables)
             else:
                 self._before |= named
@@ -65,7 +70,7 @@ class ModelVariables:
         }
         stored, places, arrays = self._stored, self._places, self._fitting
         if stored.optimizer_is_unstepped:
-            stored.load_new_optimizer()
+            stored.load_optimizer()
             places = [place for place in places if place[0] is not stored.optimizer]
             arrays = {name: a for name, a in arrays.items() if not name.startswith(stored.place)}
         for target, variables, own in _by_object(places, arrays):
@@ -150,11 +155,11 @@ class KerasLoader:
 
     def load(self) -> None:
         """Load the variables from the file."""
-        if self._stored.optimizer_is_unstepped:
-            self._stored.load_new_optimizer()
         with warnings.catch_warnings():  # missing optimizer state has been checked already
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             self._model.load_weights(self._stored.checkpoint.local_copy(self._directory))
+        if self._stored.optimizer_is_unstepped or self._stored.is_renumbered:
+            self._stored.load_optimizer()  # Keras has skipped it
 
     def roll_back(self) -> list[str]:
         """Restore the earlier variables."""

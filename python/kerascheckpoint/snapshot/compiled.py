@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..backends.arrays import to_numpy
+from ..keras_seam.learning_rate import has_rate, schedule_of, stepping
 from ..keras_seam.serialization import not_importing_tensorflow
 
 
@@ -34,16 +35,13 @@ def learning_rate(model: Any) -> tuple[float | None, str | None]:
     Both are `None` if the model has no Keras optimizer, or if it has already trained: a callback
     may have changed the rate since.
     """
-    optimizer: Any = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = stepping(getattr(model, "optimizer", None))
     rate = getattr(optimizer, "_learning_rate", None)
     if rate is None or int(to_numpy(optimizer.iterations)):
         return None, None
-    if not hasattr(rate, "get_config"):
+    if has_rate(optimizer):
         return float(to_numpy(rate)), None
-    config = rate.get_config()
-    arguments = ", ".join(f"{name}={value!r}" for name, value in config.items() if name != "name")
-    return None, f"{type(rate).__name__}({arguments})"
+    return None, schedule_of(optimizer)
 
 
 def loss_weights(model: Any) -> str | None:
@@ -54,4 +52,7 @@ def loss_weights(model: Any) -> str | None:
 
 @not_importing_tensorflow()
 def _compile_config(model: Any) -> Mapping[str, Any]:
-    return (model.get_compile_config() if getattr(model, "compiled", False) else None) or {}
+    try:
+        return (model.get_compile_config() if getattr(model, "compiled", False) else None) or {}
+    except NotImplementedError:  # a schedule of the user's own without a config, say
+        return {}

@@ -35,7 +35,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
     own = _find_together(run, group)
     if own is not None and run.group.is_newest(own):
         with own.checkpoint:
-            all_or_none(group, functools.partial(own.restore, model))
+            rates = all_or_none(group, functools.partial(own.restore, model))
         run.group.resume_from(own, run)
         Messages(run.settings.verbose).resuming(own.info, initial_epoch_of_fit(model))
         if run.in_fit:
@@ -47,8 +47,7 @@ def resume_run(run: Run, model: Any, once: Once) -> None:
             run.companions.prevent_backup_restore()
             before_first_epoch(model, lambda: enter_first_epoch(run, model, once))
             before_train_end(model, lambda: restore_finished(run, own))
-        state = own.state_of(run.script)
-        if state is not None and (changes := run.script.changes(state)):
+        if changes := run.script.changes(own.state_of(run.script), rates):
             once.warn("changed settings", changes)
     elif run.group.point is not None:
         run.continue_from(run.group.point.record)

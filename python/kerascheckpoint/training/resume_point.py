@@ -18,6 +18,7 @@ from ..keras_seam.past_data import begin_after, pass_over_epochs
 from ..notify import warn
 from ..policies.file_template import FileTemplate
 from ..policies.monitor import scalar_logs
+from ..restore.learning_rate import OtherRate
 from ..restore.model import restore_open
 from ..snapshot.compiled import compiled
 from ..state.arrays import put_back
@@ -135,8 +136,11 @@ class ResumePoint:
         """Tell whether the checkpoint is newer than another one."""
         return self.info.age_key > other.info.age_key
 
-    def restore(self, model: Any) -> None:
+    def restore(self, model: Any) -> OtherRate | None:
         """Restore weights, optimizer and random state.
+
+        Returns:
+            How the learning rates differ, if only one of file and model has a schedule.
 
         Raises:
             CheckpointCorruptError: If its position in the epoch is impossible.
@@ -164,7 +168,7 @@ class ResumePoint:
             )
         for one in (EpochMetrics(model), DataOrder()):
             self.state_of(one)  # raises before anything is loaded
-        restore_open(model, self.checkpoint)
+        return restore_open(model, self.checkpoint)
 
     def enter_epoch(self, model: Any, run: Run) -> None:
         """Enter the first epoch: clean up the model, and skip the batches that are done.

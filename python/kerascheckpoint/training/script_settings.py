@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..keras_seam.fit_control import data_of_fit
+from ..restore.learning_rate import OtherRate
 from ..snapshot.compiled import learning_rate, loss_weights
 
 _WORDS = {
@@ -53,16 +54,34 @@ class ScriptSettings:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Do nothing: the script's own settings apply."""
 
-    def changes(self, state: Mapping[str, Any]) -> str | None:
+    def changes(self, state: Mapping[str, Any] | None, rates: OtherRate | None) -> str | None:
         """Return a message about the settings that differ, or `None` if none does.
 
         Args:
-            state: What the resumed run had captured.
+            state: What the resumed run had captured, if it had.
+            rates: How the learning rates differ, if only one of them follows a schedule.
         """
-        before, found = state["values"], []
-        names = list(_WORDS)
-        if not all(any(rate in values for rate in _RATES) for values in (before, self._values)):
-            names = [name for name in names if name not in _RATES]  # one is unknown
+        before = self._values if state is None else state["values"]
+        found = self._differences(before, rates)
+        if not found:
+            return None
+        text = f"settings differ from those of the resumed run: {'; '.join(found)}"
+        if rates is not None:
+            text += f". {rates.advice}"
+        elif _IN_FILE in before and self._values.get(_IN_FILE) not in (None, before[_IN_FILE]):
+            text += (
+                ". To continue with the new learning rate, set model.optimizer.learning_rate in "
+                "on_epoch_begin of a callback, or use keras.callbacks.LearningRateScheduler"
+            )
+        return text
+
+    def _differences(self, before: Mapping[str, str], rates: OtherRate | None) -> list[str]:
+        """Return a description of each setting that differs."""
+        found, names = [], list(_WORDS)
+        are_known = all(any(rate in values for rate in _RATES) for values in (before, self._values))
+        if rates is not None or not are_known:
+            names = [name for name in names if name not in _RATES]
+            found = [] if rates is None else [str(rates)]
         for name in names:
             words, old, new = _WORDS[name], before.get(name), self._values.get(name)
             if old == new or (None in (old, new) and name in ("batch_size", "steps")):
@@ -71,12 +90,4 @@ class ScriptSettings:
             found.append(
                 f"{words} was {old or 'none'} and is {new or 'none'} here ({used} is used)"
             )
-        if not found:
-            return None
-        text = f"settings differ from those of the resumed run: {'; '.join(found)}"
-        if _IN_FILE in before and self._values.get(_IN_FILE) not in (None, before[_IN_FILE]):
-            text += (
-                ". To continue with the new learning rate, set model.optimizer.learning_rate in "
-                "on_epoch_begin of a callback, or use keras.callbacks.LearningRateScheduler"
-            )
-        return text
+        return found
