@@ -262,8 +262,11 @@ class ModelCheckpoint(BatchEvents):
                 batch = progress.batch - 1 if progress.batch else None
                 epoch = progress.epoch if progress.batch else max(progress.epoch, 1) - 1
                 self._save("train_end", epoch, batch, logs)
-        finally:
             self.wait()
+        except BaseException:
+            self._saver.report_rest()
+            raise
+        finally:
             self._saver.release_memory()
 
     # The parts of an event ----------------------------------------------------------------------

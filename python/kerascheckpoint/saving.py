@@ -18,6 +18,7 @@ from .keras_seam.objects import has_all_to_train
 from .keras_seam.own_saving import saves_itself
 from .keras_seam.serialization import save_legacy
 from .model_state import ModelSnapshot, OnlyKeras
+from .notify import warn
 from .snapshot.capture import Snapshotter, state_variables
 from .snapshot.gathering import GatheredArrays
 from .snapshot.staging import StagingBuffers
@@ -199,6 +200,16 @@ class Saver:
             limit: How many to report at most; `None` for no limit.
         """
         self._writer.report_finished(wait_for_all=wait_for_all, limit=limit)
+
+    def report_rest(self) -> None:
+        """Wait for all saves after one that failed; warn of others that failed as well."""
+        while True:
+            try:
+                self.report_finished(wait_for_all=True)
+            except Exception as error:
+                warn(f"a later save ended in an error as well: {error}")
+            else:
+                return
 
     def _write_now(
         self,

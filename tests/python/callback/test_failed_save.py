@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import threading
 
 import keras
 import pytest
@@ -12,6 +13,7 @@ from kerascheckpoint import (
     ModelCheckpoint,
     list_checkpoints,
 )
+from kerascheckpoint.formats.keras_file.forms import SnapshotWriter
 from support import training
 from support.training import Script, train
 
@@ -59,6 +61,29 @@ def test_by_default_a_failed_save_ends_training_with_path_and_cause(tmp_path, sh
         )
     assert isinstance(caught.value, OSError)
     assert caught.value.errno in (errno.EEXIST, errno.ENOTDIR)
+
+
+def test_the_first_of_several_errors_is_raised_and_the_others_are_told(
+    tmp_path, shared_model, monkeypatch
+):
+    """All of them are found out at the end of training."""
+    is_over = threading.Event()
+
+    class End(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            is_over.set()
+
+    def fail(self, target, content, fields):
+        assert is_over.wait(60)
+        raise CheckpointWriteError(f"no room for {target.path}")
+
+    monkeypatch.setattr(SnapshotWriter, "save", fail)
+    checkpoint = ModelCheckpoint(tmp_path / "{epoch}.keras", save_on_background=True)
+    with (
+        pytest.warns(CheckpointWarning, match=r"later save ended in an error as well: .*2\.keras"),
+        pytest.raises(CheckpointWriteError, match=r"^no room for .*1\.keras$"),
+    ):
+        train(shared_model, End(), checkpoint, epochs=2)
 
 
 class Moody(keras.layers.Dense):
