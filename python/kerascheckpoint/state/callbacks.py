@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..keras_seam.early_stopping import keep_best
+from ..keras_seam.monitor_callbacks import direction_of, settle_direction
 from . import csv_log
 from .encoding import NotSavableError, decode, encode
 
@@ -19,6 +19,7 @@ _ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
     "SwapEMAWeights": ("_ema_weights_in_model",),
 }
 _LOG = "CSVLogger"
+_DIRECTION = "direction"  # which values are better: no attribute, but needed before training
 _PAIRS = (("state_dict", "load_state_dict"), ("get_state", "set_state"))
 _TRANSIENT = ("params", "_params", "_model")
 
@@ -102,10 +103,9 @@ def put_back(callback: Any, state: Mapping[str, Any], epoch: int) -> None:
     elif keras_class(callback) == _LOG:
         csv_log.restore(callback, values, epoch)
     else:
+        settle_direction(callback, values.pop(_DIRECTION, None))
         for key, value in values.items():
             setattr(callback, key, value)
-        if "best" in values and keras_class(callback) == "EarlyStopping":
-            keep_best(callback)
 
 
 def keras_class(callback: Any) -> str | None:
@@ -150,7 +150,9 @@ def _state_of(callback: Any) -> dict[str, Any]:
     attributes = vars(callback)
     kept = [key for key in _ATTRIBUTES.get(name or "", ()) if key in attributes]
     # Keras never changes these arrays, so they need no copies.
-    return {key: encode(attributes[key], copy=False) for key in kept}
+    state = {key: encode(attributes[key], copy=False) for key in kept}
+    direction = direction_of(callback) if "best" in state else None
+    return state if direction is None else state | {_DIRECTION: direction}
 
 
 def changed_without_state(callback: Any, before: Mapping[str, Any]) -> list[str]:

@@ -62,7 +62,7 @@ class Lowering(keras.callbacks.Callback):
 
 KINDS = {
     "EarlyStopping": lambda run: keras.callbacks.EarlyStopping(
-        "loss", patience=9, restore_best_weights=True
+        "mae", patience=9, restore_best_weights=True
     ),
     "SwapEMAWeights": lambda run: keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
     "CSVLogger": lambda run: keras.callbacks.CSVLogger(run / "log.csv", append=True),
@@ -71,7 +71,7 @@ KINDS = {
     ),
     "BackupAndRestore": lambda run: keras.callbacks.BackupAndRestore(run / "backup"),
     "ModelCheckpoint": lambda run: keras.callbacks.ModelCheckpoint(
-        run / "keras" / "best.weights.h5", "loss", save_best_only=True, save_weights_only=True
+        run / "keras" / "best.weights.h5", "mae", save_best_only=True, save_weights_only=True
     ),
     "of the user's": lambda run: Lowering(),
 }

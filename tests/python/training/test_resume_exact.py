@@ -60,11 +60,11 @@ class CountsEpochs(keras.callbacks.Callback):
 
 
 def early_stopping():
-    return keras.callbacks.EarlyStopping("loss", patience=3, restore_best_weights=True)
+    return keras.callbacks.EarlyStopping("mae", patience=3, restore_best_weights=True)
 
 
 def plateau():
-    return keras.callbacks.ReduceLROnPlateau("loss", patience=1, min_delta=10.0, factor=0.5)
+    return keras.callbacks.ReduceLROnPlateau("mae", patience=1, min_delta=10.0, factor=0.5)
 
 
 BESIDE = {
@@ -134,7 +134,7 @@ class StopsAtSecond(keras.callbacks.Callback):
 
 
 def impatient():
-    return keras.callbacks.EarlyStopping("loss", patience=0, min_delta=10.0, baseline=0.0)
+    return keras.callbacks.EarlyStopping("mae", patience=0, min_delta=10.0, baseline=0.0)
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -171,7 +171,7 @@ class Patient(StopsAtSecond):
 
 def best_restored():
     return keras.callbacks.EarlyStopping(
-        "loss", patience=1, min_delta=10.0, restore_best_weights=True
+        "mae", patience=1, min_delta=10.0, restore_best_weights=True
     )
 
 
@@ -213,7 +213,7 @@ def test_a_run_with_all_its_epochs_ends_with_the_best_weights_again(tmp_path, be
     def again():
         ours = ModelCheckpoint(tmp_path / "{epoch}.keras", "loss", resume=True)
         stopping = keras.callbacks.EarlyStopping(
-            "loss", patience=9, min_delta=10.0, restore_best_weights=True
+            "mae", patience=9, min_delta=10.0, restore_best_weights=True
         )
         model = training.noisy_model()
         training.train(model, *([ours, stopping] if behind else [stopping, ours]), epochs=2)
