@@ -1,4 +1,4 @@
-# With keras3, callbacks and generators written in R go on where they stopped.
+# With keras3, callbacks written in R go on where they stopped.
 
 skip_without_keras3 <- function() {
   skip_without_keras()
@@ -71,26 +71,4 @@ test_that("a run that early stopping has ended is finished", {
   expect_lt(length(first$metrics$loss), 9)
   expect_warning(second <- again(), "a callback ended the run there")
   expect_identical(second$metrics$loss, first$metrics$loss)
-})
-
-test_that("a generator that calls sample() goes on, or a warning says that it does not", {
-  skip_without_keras3()
-  withr::local_preserve_seed()
-  directory <- local_directory()
-  run <- function(name, epochs, seed) {
-    set.seed(seed)
-    generator <- function() {
-      list(matrix(sample(1000, 20) / 1000, 2), matrix(sample(0:1, 2, replace = TRUE), 2))
-    }
-    path <- file.path(directory, name, "{epoch}.keras")
-    history <- fit(constant_model(), generator, steps_per_epoch = 3, epochs = epochs, verbose = 0,
-                   callbacks = list(callback_model_checkpoint(path, "loss", resume = TRUE)))
-    c(history$metrics$loss, runif(1))
-  }
-  if (keras3::config_backend() == "tensorflow") { # which draws batches ahead of training
-    expect_warning(run("run", 2, seed = 5), "R's random numbers in a generator start again")
-  } else {
-    run("run", 2, seed = 5)
-    expect_identical(run("run", 4, seed = 6), run("whole", 4, seed = 5))
-  }
 })

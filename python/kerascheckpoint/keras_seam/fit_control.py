@@ -101,7 +101,7 @@ def after_epoch_ends(model: Any, function: Callable[[], None]) -> None:
 
 def callback_list(model: Any) -> Any:
     """Return the `CallbackList` of the running `fit`, or `None` if it is not found."""
-    return _local_of_fit(model, "callbacks")
+    return local_of_fit(model, "callbacks")
 
 
 def epoch_iterator(model: Any) -> Any:
@@ -109,7 +109,7 @@ def epoch_iterator(model: Any) -> Any:
 
     `fit` keeps it in a local variable. Seen in Keras 3.3 to 3.16.
     """
-    iterator = _local_of_fit(model, "epoch_iterator")
+    iterator = local_of_fit(model, "epoch_iterator")
     return iterator if hasattr(iterator, "data_adapter") else None
 
 
@@ -120,17 +120,17 @@ def data_of_fit(model: Any) -> Any:
 
 def epochs_of_fit(model: Any) -> int | None:
     """Return the argument `epochs` of the running `fit`, if it can be found."""
-    epochs = _local_of_fit(model, "epochs")
+    epochs = local_of_fit(model, "epochs")
     return epochs if isinstance(epochs, int) else None
 
 
 def initial_epoch_of_fit(model: Any) -> int:
     """Return the argument `initial_epoch` of the running `fit`, 0 if it cannot be found."""
-    epoch = _local_of_fit(model, "initial_epoch")
+    epoch = local_of_fit(model, "initial_epoch")
     return epoch if isinstance(epoch, int) else 0
 
 
-def _local_of_fit(model: Any, name: str) -> Any:
+def local_of_fit(model: Any, name: str) -> Any:
     """Return a local variable of the `fit` of `model` running on this thread, or `None`."""
     frame = _frame_of_fit(model)
     return None if frame is None else frame.f_locals.get(name)

@@ -28,7 +28,7 @@ class DataOrder(Unshared):
     Args:
         arrays: The arrays that a `fit` trains on, if it trains on arrays.
         loader: The loader that it trains on, if that has state.
-        draws: The draws of the generator that it trains on, if that is the host's.
+        draws: The draws of the host's function that it trains on, if there is one.
         ahead: The draws of a generator ahead of training.
     """
 
@@ -92,7 +92,7 @@ class DataOrder(Unshared):
             return self._capture_arrays(self._arrays)
         state: dict[str, Any] = {"epoch": self._random}
         if self._draws is not None:
-            state["draws"] = self._draws.capture()
+            state["calls"] = self._draws.capture()
         if self._ahead is not None:
             state["ahead"] = self._ahead.capture()
         found = None if self._loader is None else self._loader.state()
@@ -118,8 +118,8 @@ class DataOrder(Unshared):
         for name in ("seed", "drawn"):
             if not isinstance(state.get(name), int | None) or (state.get(name) or 0) < 0:
                 raise ValueError(f"{name} is not a count")
-        if state.get("draws") is not None:
-            HostDraws.check(state["draws"])
+        if state.get("calls") is not None:
+            HostDraws.check(state["calls"])
         if state.get("ahead") is not None:
             DrawsAhead.check(state["ahead"])
         if state.get("iterator") is not None:
@@ -128,7 +128,12 @@ class DataOrder(Unshared):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the random numbers from which the order of the epoch follows."""
         if state["epoch"] is not None:
-            restore_process(state["epoch"])
+            self.restore_process(state["epoch"])
+
+    def restore_process(self, state: Mapping[str, Any]) -> None:
+        """Restore random state, without the host's if that is past the state already."""
+        is_past = self._draws is not None and self._draws.is_past
+        restore_process(dict(state) | {"host": None} if is_past else state)
 
     def begin_after(self, state: Mapping[str, Any], batch: int, epoch: int | None) -> bool:
         """Give the epoch that is about to begin the order that it had at the save.
@@ -174,8 +179,8 @@ class DataOrder(Unshared):
 
     def before_passing(self, state: Mapping[str, Any]) -> None:
         """Let batches that are drawn again, and the next one, find the numbers that they found."""
-        if self._draws is not None and state.get("draws") is not None:
-            self._draws.restore(state["draws"])
+        if self._draws is not None and state.get("calls") is not None:
+            self._draws.restore(state["calls"])
         if self._ahead is not None and state.get("ahead") is not None:
             self._ahead.hold(state["ahead"])
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..keras_seam.fit_control import callbacks_of_fit, data_of_fit
 from ..keras_seam.generator_data import DRAWS_AHEAD, trains_on_generator
 from ..keras_seam.private import BACKEND
+from ..keras_seam.r_generator import r_generator
 from ..notify import Once
 from ..state import callbacks as callback_states
 from ..state import host, tensorflow_random
@@ -34,14 +35,12 @@ def warn_of_inexact(model: Any, once: Once) -> None:
 
 
 def _generators(model: Any) -> Iterator[str]:
-    """Describe a generator of the host's from which the backend draws ahead of training.
-
-    Its code runs on the main thread alone, so its random numbers before each draw are unknown.
-    """
-    if host.is_there() and DRAWS_AHEAD and trains_on_generator(model):
+    """Describe a generator, drawn ahead of training, that may call R in a way that is unknown."""
+    is_ahead = host.is_there() and DRAWS_AHEAD and trains_on_generator(model)
+    if is_ahead and r_generator(model) is None:
         yield (
-            "R's random numbers in a generator start again (let the generator call set.seed() with "
-            "the number of the batch, or train on JAX or PyTorch)"
+            "R's random numbers, if the Python generator uses them, start again (pass the R "
+            "function itself to fit(), or train on JAX or PyTorch)"
         )
 
 
