@@ -1,7 +1,8 @@
 """Copies of JAX arrays: on their device by one compiled function, then into pinned host memory.
 
 JAX allocates pinned memory through a memory kind and keeps it for the next transfer. So JAX chooses
-where arrays lie there; they cannot be laid out as in the file.
+where arrays lie there; they cannot be laid out as in the file. Its pool grows by powers of two
+(`BFCAllocator::Extend` of XLA), to more than the arrays take.
 """
 
 import functools
