@@ -9,9 +9,12 @@ from .store import KerasMustHandleError
 
 def global_seed_state() -> Any:
     """Return the variable of Keras' global seed generator, or `None` if there is none yet."""
+    name = "global_seed_generator"  # older Keras has no constant for it
+    with contextlib.suppress(KerasMustHandleError):
+        name = private_name("random.seed_generator", "GLOBAL_SEED_GENERATOR")
     with contextlib.suppress(KerasMustHandleError, AttributeError):
         find = private_name("backend.common.global_state", "get_global_attribute")
-        generator = find(private_name("random.seed_generator", "GLOBAL_SEED_GENERATOR"))
+        generator = find(name)
         return None if generator is None else generator.state
     return None
 

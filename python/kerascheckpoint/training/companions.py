@@ -98,11 +98,12 @@ class Companions(Unshared):
     def prevent_backup_restore(self) -> None:
         """Keep a Keras `BackupAndRestore` after ours from loading its own backup into the model.
 
-        It would do so once, in `on_train_begin`.
+        It would do so once, in `on_train_begin`, which does nothing else in Keras before 3.9.
         """
         for other in self._all[self._place + 1 :]:
             if callback_states.keras_class(other) == _WEIGHTS_BACK:
-                other._load_model = functools.partial(vars(other).pop, "_load_model", None)
+                name = "_load_model" if hasattr(other, "_load_model") else "on_train_begin"
+                setattr(other, name, functools.partial(_do_nothing_once, other, name))
 
     def has_ended(self, state: Mapping[str, Any], epoch: int, logs: Mapping[str, Any]) -> bool:
         """Tell whether a callback had ended the run, or was about to, when the file was written.
@@ -190,6 +191,11 @@ class Companions(Unshared):
         pairs, _ = callback_states.pairs(self._all, state["states"])
         behind = [(other, one) for other, one in pairs if one["place"] > state["place"]]
         return sorted(behind, key=lambda pair: int(pair[1]["place"]))
+
+
+def _do_nothing_once(callback: Any, name: str, *arguments: Any, **settings: Any) -> None:
+    """Stand in for a method of a callback until its first call."""
+    vars(callback).pop(name, None)
 
 
 def _does_something_at_epoch_end(callback: Any) -> bool:

@@ -101,13 +101,18 @@ def rate_of(model):
 @BOTH_WAYS
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_but_the_rate_is_restored_with_one_warning(tmp_path, kind, to_schedule):
-    """Keras wrote the file, so only its arrays tell whether it has a rate."""
     before, now = map(KINDS[kind], rates(to_schedule))
-    expected = with_numbers(stack(layers.Dense(2), optimizer=before))
-    expected.save_weights(tmp_path / "m.weights.h5")
+    expected, path = (
+        with_numbers(stack(layers.Dense(2), optimizer=before)),
+        tmp_path / "m.weights.h5",
+    )
+    if kind == "Nadam":  # its first slot has no axes in Keras 3.3, so the record has to tell
+        saved_now(expected, path, states=settings_of(rates(to_schedule)[0]))
+    else:  # the arrays alone tell
+        expected.save_weights(path)
     model = stack(layers.Dense(2), optimizer=now)  # its optimizer is not built
     words = ["was 0.75 and is the schedule Exp", "=0.75"] if to_schedule else ["and is 0.75 here"]
-    assert_restored_with_one_warning(model, tmp_path / "m.weights.h5", expected, *words)
+    assert_restored_with_one_warning(model, path, expected, *words)
     assert (0.1 < rate_of(model) < 0.5) if to_schedule else rate_of(model) == RATE
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from kerascheckpoint import CheckpointWarning, list_checkpoints
 from kerascheckpoint.formats.keras_file import add_record
+from kerascheckpoint.keras_seam.fit_control import BATCH_END_NAMES_FIRST
 from support import small_files
 from support.small_files import read_record
 
@@ -106,6 +107,8 @@ class At(keras.callbacks.Callback):
         self._now = epoch
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if BATCH_END_NAMES_FIRST:
+            batch += int(getattr(self.model, "steps_per_execution", 1) or 1) - 1
         if self.batch is not None and self._now == self.epoch and batch >= self.batch:
             self.batch = self.epoch = -1
             self.action()
@@ -121,6 +124,11 @@ class Stop(Exception):
 
 def stop() -> None:
     raise Stop
+
+
+def steps_of(model: Any) -> int:
+    """Return the number of steps that a model's optimizer has made."""
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations))
 
 
 def arrays_of(model: Any) -> dict[str, np.ndarray]:

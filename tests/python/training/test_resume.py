@@ -10,6 +10,7 @@ from kerascheckpoint import (
     CheckpointWarning,
     list_checkpoints,
 )
+from kerascheckpoint.keras_seam.private import VERSION
 from support import training
 from support.resuming import assert_as_if_never_stopped, checkpoint_at, fitted
 from support.training import At, arrays_of, assert_same, noisy_model, train
@@ -75,7 +76,7 @@ class Seen(keras.callbacks.Callback):
         self.steps = []
 
     def on_train_batch_end(self, batch, logs=None):
-        self.steps.append(int(self.model.optimizer.iterations))
+        self.steps.append(training.steps_of(self.model))
 
     def state_dict(self):
         return {}
@@ -195,12 +196,16 @@ def test_no_trace_is_left_on_the_model(tmp_path, done):
     path = tmp_path / "m.keras"
     model, _ = fitted(checkpoint_at(path), epochs=2)
     fitted(checkpoint_at(path, resume=True), epochs=2 if done else 3, model=model)
-    before = int(model.optimizer.iterations)
+    before = training.steps_of(model)
     _, history = fitted(epochs=2, model=model)
     assert history.epoch == [0, 1]
-    assert int(model.optimizer.iterations) == before + 10
+    assert training.steps_of(model) == before + 10
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "jax" and VERSION < (3, 10),
+    reason="this Keras leaves a model on JAX without its weights when fit() raises in an epoch",
+)
 def test_an_error_in_the_resumed_epoch_leaves_no_trace_either(tmp_path):
     path = tmp_path / "m.keras"
     model, _ = fitted(checkpoint_at(path), epochs=2)
