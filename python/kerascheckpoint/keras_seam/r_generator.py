@@ -30,7 +30,7 @@ class RFunction:
         if self._fetched and generator.completed:
             batches.pop()  # a mark of the end
         self._first, self.calls = batches, len(batches)
-        self._before_call: Callable[[int], object] = int
+        self._around: Callable[[int, Callable[[], Any]], Any] = lambda number, call: call()
         function = generator.r_function
         is_ours = isinstance(function, RFunction)  # of an earlier `fit`
         self._function: Callable[[], Any] = function._function if is_ours else function
@@ -42,14 +42,13 @@ class RFunction:
         generator = r_generator(model)
         return None if generator is None else cls(generator, data_of_fit(model)._first_batches)
 
-    def before_each_call(self, function: Callable[[int], object]) -> None:
-        """Have a function called before each further call, with the number of the call."""
-        self._before_call = function
+    def wrap(self, around: Callable[[int, Callable[[], Any]], Any]) -> None:
+        """Have a function make each further call; it gets the number of the call, and the call."""
+        self._around = around
 
     def __call__(self) -> Any:
         self.calls += 1
-        self._before_call(self.calls)
-        return self._function()
+        return self._around(self.calls, self._function)
 
     def first_batches(self, after: int) -> list[Any]:
         """Return the batches made before training began, without the first `after` of them."""

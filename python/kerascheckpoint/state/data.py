@@ -128,12 +128,7 @@ class DataOrder(Unshared):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the random numbers from which the order of the epoch follows."""
         if state["epoch"] is not None:
-            self.restore_process(state["epoch"])
-
-    def restore_process(self, state: Mapping[str, Any]) -> None:
-        """Restore random state, without the host's if that is past the state already."""
-        is_past = self._draws is not None and self._draws.is_past
-        restore_process(dict(state) | {"host": None} if is_past else state)
+            restore_process(state["epoch"])
 
     def begin_after(self, state: Mapping[str, Any], batch: int, epoch: int | None) -> bool:
         """Give the epoch that is about to begin the order that it had at the save.
@@ -186,6 +181,8 @@ class DataOrder(Unshared):
 
     def go_on(self) -> None:
         """Let data be drawn ahead again, as the random numbers are those of the file by now."""
+        if self._draws is not None:
+            self._draws.go_on()
         if self._ahead is not None:
             self._ahead.release()
 

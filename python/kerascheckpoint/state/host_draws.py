@@ -2,12 +2,13 @@
 
 Batches are made before they are trained: reticulate fetches one ahead, and a thread of TensorFlow's
 some more. So the random numbers before each call of the function are remembered until its batch is
-trained, and after a resume the call finds them again. The first batches are made before any
-callback knows of the training: as long as they are not trained, the file has the batches.
+trained. After a resume, these calls are made again with those numbers, and nothing else notices.
+The first batches are made before any callback knows of the training: as long as they are not
+trained, the file has the batches themselves.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..keras_seam.fit_control import epoch_iterator
@@ -32,8 +33,9 @@ class HostDraws:
         self._function, self._iterator = function, iterator
         self._before: dict[int, str | None] = {}
         self._again: dict[int, str | None] = {}
-        self._is_resumed = False
-        function.before_each_call(self._note)
+        self._next = 0
+        self._now: str | None = None
+        function.wrap(self._call)
 
     @classmethod
     def of(cls, model: Any) -> "HostDraws | None":
@@ -47,21 +49,14 @@ class HostDraws:
         """Number of trained batches."""
         return int(self._iterator._steps_seen)
 
-    @property
-    def is_past(self) -> bool:
-        """Whether the function has been called more often than in the run that is resumed.
-
-        From then on, the host's random numbers must not be restored any more.
-        """
-        return self._is_resumed and not self._again
-
     def capture(self) -> dict[str, Any]:
-        """Return the random numbers before each call whose batch is not trained, and the next."""
-        trained, next_call = self._trained, self._function.calls + 1
-        now = host.capture()
-        before = {next_call: now} | self._before  # with the next call if it has come by now
-        calls = sorted(number for number in before if number > trained)
-        state = {"trained": trained, "call": calls[0], "host": [before[call] for call in calls]}
+        """Return the random numbers now, and before each call whose batch is not trained."""
+        trained, calls, now = self._trained, -1, None
+        while calls != self._function.calls:  # until none comes in between
+            calls, now = self._function.calls, host.capture()
+        before = dict(self._before)
+        made = [before[call] for call in sorted(before) if trained < call <= calls]
+        state = {"trained": trained, "calls": calls, "before": made, "now": now}
         with contextlib.suppress(NotSavableError):
             state["first"] = encode(self._function.first_batches(trained))
         return state
@@ -69,22 +64,39 @@ class HostDraws:
     @staticmethod
     def check(state: Mapping[str, Any]) -> None:
         """Raise an error if `restore` cannot use the state."""
-        if not isinstance(state["trained"], int) or not isinstance(state["call"], int):
-            raise TypeError("the number of trained batches or of calls is missing")
-        for random_state in state["host"]:
-            host.check(random_state)
+        if not isinstance(state["trained"], int) or not isinstance(state["calls"], int):
+            raise TypeError("the number of batches or of calls is missing")
+        for random in [*state["before"], state["now"]]:
+            host.check(random)
         decode(state.get("first"))
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Let further calls find the random numbers that they found in the run that is resumed."""
-        self._again = dict(enumerate(state["host"], state["call"]))
-        self._is_resumed = True
+        """Let calls find the random numbers that they found in the run that is resumed."""
+        self._next, self._now = state["calls"] + 1, state["now"]
+        self._again = dict(enumerate(state["before"], self._next - len(state["before"])))
         self._function.replace_first(state["trained"], decode(state.get("first")) or [])
 
-    def _note(self, number: int) -> None:
-        if number in self._again:
-            host.restore(self._again.pop(number))
-        for call in list(self._before):
-            if call <= self._trained:
-                self._before.pop(call, None)
-        self._before[number] = host.capture()
+    def go_on(self) -> None:
+        """Restore the random numbers of the moment of the save, as the data are in place now."""
+        host.restore(self._now)
+        self._now = None
+
+    def _call(self, number: int, call: Callable[[], Any]) -> Any:
+        """Make a call; after a resume with the random numbers that it found before."""
+        now, found = host.capture(), self._again.pop(number, None)
+        is_next = self._now is not None and number >= self._next  # before `go_on`
+        if is_next:
+            found = self._now
+        for earlier in list(self._before):
+            if earlier <= self._trained:
+                self._before.pop(earlier, None)
+        self._before[number] = found or now
+        if found is None:
+            return call()
+        host.restore(found)
+        try:
+            return call()
+        finally:
+            if is_next:
+                self._now = host.capture()
+            host.restore(now)

@@ -25,6 +25,7 @@ from ..state.arrays import put_back
 from ..state.base import Stateful, stored_state
 from ..state.data import DataOrder
 from ..state.metrics import EpochMetrics
+from ..state.random import restore_process
 from ..storage.base import Storage
 from ..verify import warn_of_changes
 from .earlier_run import EarlierRun
@@ -185,7 +186,7 @@ class ResumePoint:
             is_past = run.order.begin_after(state, batch, self.info.epoch)
         if not batch:
             if state is not None:
-                self._go_on(run.order)
+                self._restore_process(run.order)
             return
         metrics = EpochMetrics(model)
         counted = self.state_of(metrics) or {"values": []}
@@ -194,7 +195,7 @@ class ResumePoint:
             batch,
             print_message,
             on_first=lambda: metrics.restore(counted),
-            on_last=lambda: self._go_on(run.order),
+            on_last=lambda: self._restore_process(run.order),
             is_past=is_past,
         )
 
@@ -210,12 +211,17 @@ class ResumePoint:
                 order.before_passing(state)
                 has_place = order.has_place(state)
             pass_over_epochs(model, epochs, steps, print_message, has_place=has_place)
-            order.restore_process(self.record["states"]["random"])
+            self._restore_process()
 
-    def _go_on(self, order: DataOrder) -> None:
-        """Let the data go on, with restored random numbers, as drawing data again may use some."""
-        order.restore_process(self.record["states"]["random"])
-        order.go_on()
+    def _restore_process(self, order: DataOrder | None = None) -> None:
+        """Restore the random numbers, because drawing data again may have used some.
+
+        Args:
+            order: The data that go on with them, unless some are still to be drawn again.
+        """
+        restore_process(self.record["states"]["random"])
+        if order is not None:
+            order.go_on()
 
     def restore_history(self, model: Any) -> None:
         """Prepend the earlier epochs to the history that `fit` returns."""
