@@ -15,6 +15,7 @@ import keras
 
 from .array_data import ArrayData
 from .fit_control import callback_list, epoch_iterator
+from .pipeline_data import advice
 from .private import BACKEND
 from .py_dataset import count_epochs, holds_batches, start_at_index
 
@@ -38,7 +39,7 @@ def pass_over_epochs(
         epochs: Number of completed epochs.
         epoch_steps: Batches of each, if known.
         show: Shows the progress if drawing takes seconds.
-        has_place: Whether `ArrayData` or `LoaderData` moves the data instead.
+        has_place: Whether `ArrayData`, `LoaderData` or `PipelineData` moves the data.
     """
     iterator = epoch_iterator(model)
     if iterator is None:
@@ -50,7 +51,7 @@ def pass_over_epochs(
         return
     if _must_be_drawn_again(iterator, adapter):
         total = epochs * (iterator.steps_per_epoch or epoch_steps or 0)
-        progress = _Progress("the data of the completed epochs", total, show)
+        progress = _Progress("the data of the completed epochs", total, show, advice(iterator))
         for _ in range(epochs):
             _draw_epoch(iterator, progress)
         return
@@ -155,7 +156,7 @@ def _pass_over(
         draws: Whether to draw the batches of the steps.
     """
     step = None
-    progress = _Progress("the batches that are done", count, show)
+    progress = _Progress("the batches that are done", count, show, advice(iterator))
     with contextlib.suppress(StopIteration):  # the data may have become fewer
         for done in range(0, count, iterator.steps_per_execution):
             step = next(steps)
@@ -170,15 +171,17 @@ def _pass_over(
 class _Progress:
     """Shows how far something is, once it has taken a few seconds."""
 
-    def __init__(self, what: str, total: int, show: Show) -> None:
-        self._what, self._total, self._show = what, total, show
+    def __init__(self, what: str, total: int, show: Show, advice: str) -> None:
+        self._what, self._total, self._show, self._advice = what, total, show, advice
         self._done, self._last_shown = 0, time.monotonic()
 
     def add(self, count: int) -> None:
         self._done += count
         if time.monotonic() - self._last_shown > _SILENT:
             self._last_shown = time.monotonic()
-            self._show(f"drawing {self._what} again: batch {self._done} of {self._total}")
+            place = f"batch {self._done} of {self._total}"
+            self._show(f"drawing {self._what} again: {place}{self._advice}")
+            self._advice = ""  # once is enough
 
 
 def _rebuild_dataset(iterator: Any, adapter: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ..keras_seam.array_data import ArrayData
 from ..keras_seam.fit_control import epoch_iterator
 from ..keras_seam.loader_data import LoaderData
+from ..keras_seam.pipeline_data import PipelineData
 from ..unshared import Unshared
 from . import tensorflow_random
 from .draws_ahead import DrawsAhead
@@ -27,7 +28,7 @@ class DataOrder(Unshared):
 
     Args:
         arrays: The arrays that a `fit` trains on, if it trains on arrays.
-        loader: The loader that it trains on, if that has state.
+        loader: The loader or pipeline that it trains on, if that has state.
         draws: The draws of the host's function that it trains on, if there is one.
         ahead: The draws of a generator ahead of training.
     """
@@ -38,7 +39,7 @@ class DataOrder(Unshared):
     def __init__(
         self,
         arrays: ArrayData | None = None,
-        loader: LoaderData | None = None,
+        loader: LoaderData | PipelineData | None = None,
         draws: HostDraws | None = None,
         ahead: DrawsAhead | None = None,
     ) -> None:
@@ -56,7 +57,8 @@ class DataOrder(Unshared):
         attributes = vars(iterator)
         if _ON_ITERATOR not in attributes:
             draws = HostDraws.of(model), DrawsAhead.of(model)
-            attributes[_ON_ITERATOR] = cls(ArrayData.of(model), LoaderData.of(model), *draws)
+            loader = LoaderData.of(model) or PipelineData.of(model)
+            attributes[_ON_ITERATOR] = cls(ArrayData.of(model), loader, *draws)
         found: DataOrder = attributes[_ON_ITERATOR]
         return found
 
