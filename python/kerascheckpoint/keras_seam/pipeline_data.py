@@ -7,8 +7,10 @@ left. So only the state of a pipeline with that option is used, and only if its 
 All others are drawn again and skipped. Seen in Keras 3.6 to 3.16, TensorFlow 2.21.
 """
 
+import contextlib
 import hashlib
 import importlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,7 +53,9 @@ class PipelineData:
             return None
         if type(iterator.data_adapter).__name__ != "TFDatasetAdapter":
             return None
-        structure = _structure(iterator._distributed_dataset)
+        structure = None
+        with contextlib.suppress(AttributeError):  # what is private to TensorFlow may change
+            structure = _structure(iterator._distributed_dataset)
         return None if structure is None else cls(iterator, structure)
 
     @property
@@ -173,7 +177,8 @@ def _structure(dataset: Any) -> str | None:
 
     if not isinstance(dataset, tf.data.Dataset) or not getattr(dataset.options(), OPTION, False):
         return None
-    shuffled, parts, pending = 0, [str(tf.__version__)], [dataset]
+    shuffled: float = 0
+    parts, pending = [str(tf.__version__)], [dataset]
     while pending:
         each = pending.pop()
         bodies = [_operations(function) for function in each._functions()]
@@ -181,7 +186,7 @@ def _structure(dataset: Any) -> str | None:
             return None
         kind = type(each).__name__
         size = int(each._buffer_size) if kind == "_ShuffleDataset" else 0
-        shuffled += size
+        shuffled += size if size >= 0 else math.inf  # a negative size stands for all elements
         parts.append(f"{kind} {size} {each.element_spec} {bodies}")
         pending += each._inputs()
     return " < ".join(parts) if shuffled <= _MOST_SHUFFLED else None
