@@ -150,6 +150,8 @@ def _write(iterator: Any) -> Any:
 def _read(iterator: Any, state: Any) -> None:
     """Let an iterator continue from a state.
 
+    TensorFlow checks little of it. Its checksum is verified by now, and the structure compared.
+
     Raises:
         CheckpointMismatchError: If it cannot.
     """
