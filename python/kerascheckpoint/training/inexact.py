@@ -5,9 +5,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from ..keras_seam.fit_control import callbacks_of_fit, data_of_fit
+from ..keras_seam.fit_control import callbacks_of_fit, data_of_fit, epoch_iterator
 from ..keras_seam.generator_data import DRAWS_AHEAD, trains_on_generator
-from ..keras_seam.private import BACKEND
+from ..keras_seam.private import BACKEND, VERSION
 from ..keras_seam.r_generator import r_generator
 from ..notify import Once
 from ..state import callbacks as callback_states
@@ -26,6 +26,7 @@ def warn_of_inexact(model: Any, once: Once) -> None:
         *_pipelines(adapter),
         *_workers(adapter),
         *_generators(model),
+        *_in_older_keras(model, adapter),
         *_logs(model),
         *_kernels(),
     ]
@@ -41,6 +42,26 @@ def _generators(model: Any) -> Iterator[str]:
         yield (
             "R's random numbers, if the Python generator uses them, start again (pass the R "
             "function itself to fit(), or train on JAX or PyTorch)"
+        )
+
+
+def _in_older_keras(model: Any, adapter: Any) -> Iterator[str]:
+    """Describe data whose order cannot be saved in Keras before 3.6."""
+    if VERSION >= (3, 6):
+        return
+    kind, dataset = type(adapter).__name__, getattr(adapter, "py_dataset", None)
+    has_steps = getattr(epoch_iterator(model), "steps_per_epoch", None)
+    if has_steps and kind == "ArrayDataAdapter" and adapter._shuffle:
+        yield "shuffled arrays with steps_per_epoch get another order (update Keras to 3.6)"
+    if kind == "GeneratorDataAdapter":
+        yield (
+            "a generator that draws from the random numbers of Python or NumPy gets others (give "
+            "it random numbers of its own, or update Keras to 3.6)"
+        )
+    if dataset is not None and (dataset.workers > 1 or dataset.use_multiprocessing):
+        yield (
+            "the order in which workers compute a PyDataset depends on time (pass workers=1, or "
+            "update Keras to 3.6)"
         )
 
 

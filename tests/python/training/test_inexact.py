@@ -59,6 +59,7 @@ def test_a_pipeline_with_a_seed_gives_no_warning(tmp_path, is_global):
     fit(tmp_path, data.shuffle(8, seed=None if is_global else 3).batch(2))  # warnings are errors
 
 
+@pytest.mark.filterwarnings("ignore:.*update Keras to 3.6")
 @pytest.mark.parametrize("has_host", [True, False])
 def test_a_generator_that_may_call_r_in_its_own_way_is_named(tmp_path, has_host):
     def generator():

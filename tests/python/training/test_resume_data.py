@@ -16,9 +16,12 @@ import numpy as np
 import pytest
 
 from kerascheckpoint import ModelCheckpoint
+from kerascheckpoint.keras_seam.private import VERSION
 from support.training import arrays_of, assert_same, noisy_model
 
 BACKEND = keras.backend.backend()
+IS_OLD = VERSION < (3, 6)
+pytestmark = pytest.mark.filterwarnings("ignore:.*update Keras to 3.6")
 STEPS, BATCH = 5, 2
 X = np.random.default_rng(0).normal(size=(STEPS * BATCH, 3)).astype("float32")
 Y = X.sum(axis=1, keepdims=True)
@@ -153,6 +156,7 @@ if importlib.util.find_spec("keras.src.trainers.data_adapters.grain_dataset_adap
     }
 # Their order follows from random numbers that a resume restores, whatever the script has set.
 ANY_SEED = ("arrays", "a generator of global", "a shuffled PyDataset", "a DataLoader")
+SAID_TO_BE_INEXACT = ("arrays", "a generator of global", "a PyDataset w", "a shuffled PyDataset w")
 PLACES = {
     "an epoch's end": {"save_freq": "epoch"},
     "the middle of an epoch": {"save_freq": 2},
@@ -210,6 +214,10 @@ def never_stopped(kind):
 @pytest.mark.parametrize(("kind", "place"), CELLS)
 def test_as_if_never_stopped(tmp_path, kind, place):
     make, settings = KINDS[kind], PLACES[place]
+    if IS_OLD and kind.startswith(SAID_TO_BE_INEXACT):
+        with pytest.warns(UserWarning, match=r"bit-exact: .*update Keras to 3\.6"):
+            fit(tmp_path, make)
+        pytest.skip("with Keras before 3.6 it is not exact, and a warning says so")
     steps = make().get("steps_per_epoch", STEPS)
     whole, history = never_stopped(kind)
     stop = 2 * steps + {"an epoch's end": 1, "the middle of an epoch": 3}.get(place, 0)
@@ -222,6 +230,7 @@ def test_as_if_never_stopped(tmp_path, kind, place):
 
 
 @pytest.mark.any_backend
+@pytest.mark.skipif(IS_OLD, reason="this Keras lets the order of the workers depend on time")
 @pytest.mark.filterwarnings("ignore:os.fork")
 def test_a_dataset_whose_workers_are_processes_goes_on_as_if_never_stopped(tmp_path):
     """Each epoch starts processes anew, with the order that `on_epoch_end` has left."""
@@ -249,6 +258,7 @@ def test_a_dataset_whose_workers_are_processes_goes_on_as_if_never_stopped(tmp_p
     assert made[2].ended == made[0].ended
 
 
+@pytest.mark.skipif(IS_OLD, reason="with this Keras, they are drawn again")
 @pytest.mark.parametrize("settings", [{}, {"workers": 2}])
 def test_batches_that_are_done_are_not_computed_again(tmp_path, settings):
     """They may cost minutes each."""
