@@ -68,7 +68,8 @@ class HostDraws:
             raise TypeError("the number of batches or of calls is missing")
         for random in [*state["before"], state["now"]]:
             host.check(random)
-        decode(state.get("first"))
+        if not isinstance(decode(state.get("first")), list | None):
+            raise TypeError("the first batches are no list")
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Let calls find the random numbers that they found in the run that is resumed."""
