@@ -37,14 +37,18 @@ def check(options: argparse.Namespace) -> None:
     """
     given = vars(options)
     paths = [given.get(name) for name in ("path", "other", "output")] + given.get("paths", [])
-    if options.storage_options and not any(path and location.is_url(path) for path in paths):
+    if options.storage_options and not any(_is_remote(path) for path in paths if path):
         raise ValueError("--storage-options are for URLs such as s3://bucket/run")
 
 
 def reach(options: argparse.Namespace, path: str) -> dict[str, Any] | None:
     """Return the storage options for a path: `None` for a local one."""
     given: dict[str, Any] | None = options.storage_options
-    return given if location.is_url(path) else None
+    return given if _is_remote(path) else None
+
+
+def _is_remote(path: str) -> bool:
+    return location.is_url(location.absolute(path))
 
 
 def _list(options: argparse.Namespace, path: str) -> list[CheckpointInfo]:

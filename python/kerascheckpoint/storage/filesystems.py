@@ -25,6 +25,7 @@ _EXTRAS = {
     "ssh": ("paramiko", "sftp"),
     "hf": ("huggingface_hub", None),
 }
+_CUTTING = {"?": "\ue03f", "#": "\ue023"}  # replaced by private-use characters
 _SILENCE = 60.0  # seconds without an answer of an sftp server until its connection counts as broken
 _TIMES = ("mtime", "LastModified", "last_modified", "modified", "updated", "created")
 _IDENTITIES = ("ETag", "etag", "generation", "md5Hash", "content_settings", "ino", *_TIMES)
@@ -79,10 +80,25 @@ def connect(url: str, options: Mapping[str, Any], kind: Kind) -> Any:
     import fsspec
 
     more = {} if kind.is_shared else {"skip_instance_cache": True}
-    fs = fsspec.core.url_to_fs(url, **options, **more)[0]
+    fs = fsspec.core.url_to_fs(_uncut(url), **options, **more)[0]
     if (channel := getattr(getattr(fs, "ftp", None), "get_channel", None)) is not None:
         channel().settimeout(_SILENCE)  # paramiko would wait without a limit
     return fs
+
+
+def name_of(fs: Any, url: str) -> str:
+    """Return fsspec's name for a URL."""
+    name = str(fs._strip_protocol(_uncut(url))).rstrip("/")
+    for character, stand_in in _CUTTING.items():
+        name = name.replace(stand_in, character)
+    return name
+
+
+def _uncut(url: str) -> str:
+    """Replace `?` and `#`, which may be part of a name here: some file systems cut URLs there."""
+    for character, stand_in in _CUTTING.items():
+        url = url.replace(character, stand_in)
+    return url
 
 
 def forget(fs: Any) -> None:

@@ -25,7 +25,6 @@ from .remote_file import RemoteFile
 from .remote_staging import KeptFile, RemoteStagedFile, staging_directory
 from .upload import upload
 
-_CUTTING = {"?": "\ue03f", "#": "\ue023"}  # replaced by private-use characters
 _READERS = 16  # files read at the same time, as each takes a few round trips
 _CONNECTIONS = 4  # the same, if each thread needs its own connection
 _FETCHERS = 4  # blocks of one file fetched at the same time
@@ -172,6 +171,8 @@ class RemoteStorage:
         """Check that files can be written there by writing and deleting an empty one."""
         probe = remote_leftovers.temporary_name("probe")
         try:
+            with RemoteStagedFile(self._staging):
+                pass  # the local directory takes files
             with filesystems.reporting(directory):
                 self._again(lambda: self._make(directory), attempts=1)
                 name = f"{self._strip(directory)}/{probe}"
@@ -192,8 +193,9 @@ class RemoteStorage:
         try:
             kept = self._kept if overwrites else None
             with RemoteStagedFile(self._staging, kept) as staged:
-                yield staged
-                staged.flush()
+                with staged.reporting():
+                    yield staged
+                    staged.flush()
                 with filesystems.reporting(path):
                     self._again(lambda: self._upload(staged.path, path, root))
         except CheckpointWriteError:
@@ -215,16 +217,7 @@ class RemoteStorage:
                 self._again(lambda: self._fs.rm_file(name))
 
     def _strip(self, path: str) -> str:
-        """Return fsspec's name for a URL.
-
-        Some of its file systems cut names at `?` and `#`, which may be part of a name here.
-        """
-        for character, stand_in in _CUTTING.items():
-            path = path.replace(character, stand_in)
-        name = str(self._fs._strip_protocol(path)).rstrip("/")
-        for character, stand_in in _CUTTING.items():
-            name = name.replace(stand_in, character)
-        return name
+        return filesystems.name_of(self._fs, path)
 
     def _again(self, action: Any, attempts: int | None = None) -> Any:
         return self._connections.run(action, attempts)
@@ -268,6 +261,8 @@ class RemoteStorage:
         """Create a directory; in an object store, check that the bucket exists."""
         if self._kind.has_directories:
             self._fs.makedirs(self._strip(directory), exist_ok=True)
+            if self._info(directory)["type"] != "directory":
+                raise NotADirectoryError(None, "it is a file, not a directory")
             return
         with contextlib.suppress(PermissionError):  # the probe file shows whether it matters
             self._fs.invalidate_cache()

@@ -76,8 +76,8 @@ class Settings:
             ValueError: If the suffix of `filepath` does not fit what is saved, or
                 `storage_options` is given for a local path.
             ImportError: If the package that serves the URL is missing.
-            IsADirectoryError: If `filepath` is a directory.
-            NotADirectoryError: If a part of its directory is a file.
+            IsADirectoryError: If `filepath` is a directory that holds no checkpoint.
+            NotADirectoryError: If a part of its directory is a file, or a `.orbax` is one.
         """
         check_suffix(self.template, self.save_weights_only)
         self.form.check(self.filepath, self.storage)

@@ -12,6 +12,7 @@ from kerascheckpoint import (
     verify_checkpoint,
 )
 from kerascheckpoint.formats.keras_file.writer import KerasFileWriter
+from kerascheckpoint.storage.places import storage_for
 from support import small_files
 
 pytestmark = pytest.mark.any_backend
@@ -119,13 +120,14 @@ def test_files_are_listed_level_by_level(place):
     assert storage.is_directory(join(directory, "5.orbax"))
 
 
-@pytest.mark.parametrize("name", ["a b.keras", "模型 é.keras", "x[1]*?.keras", "50%.keras"])
+@pytest.mark.parametrize("name", ["a b.keras", "模型 é.keras", "x[1]*?.keras", "50%41 #1.keras"])
 def test_names_of_any_script_and_with_characters_that_patterns_use(name, place):
     publish(place, "x1.keras", b"other")
     path = publish(place, name, b"first")
     publish(place, name, b"second")
     assert content_of(place, path) == b"second"
     assert path in place.storage.paths(place.directory)
+    assert storage_for(path, place.options).exists(path)  # a storage that begins with that name
     place.storage.delete(path)
     assert place.storage.paths(place.directory) == [location.join(place.directory, "x1.keras")]
 

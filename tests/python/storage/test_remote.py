@@ -1,5 +1,6 @@
 """Remote places that fail: servers that die, credentials that are wrong, wires that are slow."""
 
+import errno
 import importlib
 import os
 import re
@@ -16,6 +17,7 @@ from kerascheckpoint.formats.keras_file.forms import SnapshotWriter
 from kerascheckpoint.saving import Saver
 from kerascheckpoint.storage import retry
 from kerascheckpoint.storage.places import storage_for
+from kerascheckpoint.storage.remote_staging import KeptFile, RemoteStagedFile
 from support import servers, small_files, training
 
 pytestmark = pytest.mark.any_backend
@@ -48,6 +50,39 @@ def test_options_for_a_local_path_and_an_absent_staging_directory_are_refused(tm
         storage_for(str(tmp_path), {"key": "x"})
     with pytest.raises(ValueError, match="existing local directory"):
         storage_for("memory://run", {"staging_directory": str(tmp_path / "absent")})
+    with pytest.raises(ValueError, match=r"existing local directory.*Received: 3"):
+        storage_for("memory://run", {"staging_directory": 3})
+
+
+def test_errors_of_the_local_disk_name_the_local_directory(tmp_path):
+    """They are not the server's, though a save to a URL ends in them."""
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    storage = storage_for("memory://run", {"staging_directory": staging})
+    write = storage.atomic_write("memory://run/a.keras")
+    with pytest.raises(CheckpointWriteError, match=re.escape(str(staging))) as caught, write:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (caught.value.errno, "memory://run/a.keras" in str(caught.value)) == (errno.ENOSPC, True)
+    staging.rmdir()
+    for action in (
+        lambda: storage.prepare("memory://run"),  # before the first batch
+        lambda: storage.atomic_write("memory://run/a.keras").__enter__(),
+    ):
+        with pytest.raises(CheckpointWriteError, match=re.escape(str(staging))):
+            action()
+
+
+def test_a_forked_process_does_not_write_into_the_file_of_its_parent(tmp_path, monkeypatch):
+    kept = KeptFile()
+    with RemoteStagedFile(str(tmp_path), kept) as staged:
+        own = os.fstat(staged.fd).st_ino
+    with RemoteStagedFile(str(tmp_path), kept) as staged:
+        assert os.fstat(staged.fd).st_ino == own
+        held = os.dup(staged.fd)  # as the parent's, so that its number is not used again
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # a fork of many threads could hang here
+    with RemoteStagedFile(str(tmp_path), kept) as staged:
+        assert os.fstat(staged.fd).st_ino != own
+    os.close(held)
 
 
 def test_one_local_file_serves_all_uploads_and_is_given_back(tmp_path):

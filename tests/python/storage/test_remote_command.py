@@ -50,7 +50,8 @@ def test_every_verb_reaches_a_url(run, capsys, tmp_path):
     assert command(capsys, "average", one, two, "-o", mean, *pairs)[:2] == (0, f"{mean}\n")
     assert command(capsys, "verify", mean, *pairs)[0] == 0
     picture = tmp_path / "run.png"
-    assert command(capsys, "plot", url, "--monitor", "val_loss", "-o", picture, *pairs)[0] == 0
+    runs = [url, f"file://{tmp_path}/1.keras"]  # the options are for the first
+    assert command(capsys, "plot", *runs, "--monitor", "val_loss", "-o", picture, *pairs)[0] == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

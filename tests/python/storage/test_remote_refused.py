@@ -51,7 +51,9 @@ def test_what_sftp_refuses(sftp, shared_model, tmp_path):
     options = sftp.options(key_filename=stranger)
     assert_refused(shared_model, url, options, "Authentication failed")
     (tmp_path / "file").write_text("")
-    below = f"sftp://127.0.0.1{tmp_path}/file/run"
+    file = f"sftp://127.0.0.1{tmp_path}/file"
+    assert_refused(shared_model, file, sftp.options(), "it is a file, not a directory")
+    below = f"{file}/run"
     assert_refused(shared_model, below, sftp.options(), "could not write checkpoint")
     (tmp_path / "server").mkdir()
     with servers.running(servers.SftpServer(tmp_path / "server", read_only=True)) as reading:

@@ -5,9 +5,11 @@ credentials by itself, from the environment.
 """
 
 import contextlib
+import glob
 import importlib
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,14 +28,16 @@ def is_served(url: str) -> bool:
     return url.startswith("gs://")
 
 
-def kvstore(directory: str) -> "str | dict[str, Any]":
+def kvstore(directory: str) -> dict[str, Any]:
     """Return TensorStore's description of a directory.
+
+    A URL would not do: of a local path, TensorStore cuts it at `#` and decodes `%`.
 
     Raises:
         CheckpointUnreachableError: If it is a URL that Orbax does not serve.
     """
     if not location.is_url(directory):
-        return f"file://{directory}/"
+        return {"driver": "file", "path": f"{directory}/"}
     if not is_served(directory):
         raise CheckpointUnreachableError(
             f"{SERVED}; copy the checkpoint of {directory!r} to a disk to read its arrays"
@@ -62,6 +66,22 @@ def system_errors() -> Iterator[None]:
             raise OSError(None, text.partition(" [")[0]) from error
         number = int(found[1] or found[2])
         raise OSError(number, os.strerror(number)) from error
+
+
+@contextlib.contextmanager
+def without_pattern(path: Any) -> Iterator[Any]:
+    """Yield a path that leads to the same directory and is no pattern, such as `run[1]`.
+
+    Orbax looks for the parts of a checkpoint by a pattern that begins with the path.
+    """
+    name = os.fspath(path)
+    if location.is_url(name) or glob.escape(name) == name:
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        link = os.path.join(directory, "item")
+        os.symlink(name, link)
+        yield type(path)(link)
 
 
 def try_out(directory: str) -> None:

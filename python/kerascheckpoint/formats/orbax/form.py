@@ -8,6 +8,7 @@ from ...storage.base import Storage
 from ..base import CheckpointWriter, Form, OpenCheckpoint
 from . import access, layout
 from .checkpoint import OrbaxDirectory
+from .publish import check_replaceable
 from .writer import OrbaxWriter
 
 
@@ -27,7 +28,10 @@ class OrbaxForm:
         return self
 
     def check(self, path: str, storage: Storage) -> None:
-        """Check that Orbax is installed and can write at the place."""
+        """Check that Orbax is installed and can write at the place.
+
+        A path without placeholders must not be that of something else.
+        """
         if not layout.is_installed("orbax", "checkpoint"):
             raise ImportError(f"{layout.NEEDS_ORBAX} Received: filepath={path}")
         if not storage.is_local and not access.is_served(path):
@@ -42,6 +46,8 @@ class OrbaxForm:
                 f"`.keras`. Received: storage_options for {', '.join(storage.options)}, with "
                 f"filepath={path!r}."
             )
+        if storage.is_local:
+            check_replaceable(path)
 
     def try_out(self, directory: str, storage: Storage) -> None:
         """Check that Orbax' own clients reach an object store, before the first batch."""

@@ -71,8 +71,10 @@ def finish(
     ocp = importlib.import_module("orbax.checkpoint")
     names = layout.array_items(content)
     for item in names:
-        with access.system_errors():
-            _item_handler(ocp, 0, None).finalize(_path(step, item))
+        with access.system_errors(), access.without_pattern(_path(step, item)) as path:
+            _item_handler(ocp, 0, None).finalize(path)
+        if not _path(step, item, layout.MANIFEST).exists():  # Orbax only logs this
+            raise OSError(None, "Orbax did not find the parts that the processes have written")
     texts = {} if content.config is None else {layout.CONFIG: {"config": content.config}}
     for item, text in texts.items():
         ocp.JsonCheckpointHandler().save(_path(step, item), args=ocp.args.JsonSave(text))

@@ -28,6 +28,7 @@ PYTREE, CONFIG, ASSETS = "pytree", "model_config", "assets"
 RECORD, OTHER = "kerascheckpoint", "other_arrays"
 RECORD_FILE = "metadata"  # Orbax' name for the file of a JSON item
 CONTENTS = "_CHECKPOINT_METADATA"  # Orbax' list of a step's items
+MANIFEST = "manifest.ocdbt"  # TensorStore's file in an item whose parts are joined
 PART = "ocdbt.process_"  # prefix of the directories of the processes' parts
 
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,25 @@ from collections.abc import Iterator
 from ...storage import durable, leftovers
 from ...storage.base import write_error
 
+_STEP = re.compile(r"\d+(\..*)?|\..*")  # also Orbax' unfinished steps and hidden files
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux' renameat2
 _HERE = -100  # AT_FDCWD
+
+
+def check_replaceable(path: str) -> None:
+    """Check that nothing else than steps of Orbax would be lost if `path` were replaced.
+
+    Raises:
+        NotADirectoryError: If it is a file.
+        IsADirectoryError: If it is a directory that holds something else.
+    """
+    if os.path.isdir(path):
+        others = [name for name in sorted(os.listdir(path)) if not _STEP.fullmatch(name)]
+        if others:
+            text = f"Is a directory that holds other things than a checkpoint: {others[0]!r}"
+            raise IsADirectoryError(errno.EISDIR, text, path)
+    elif os.path.exists(path):
+        raise NotADirectoryError(errno.ENOTDIR, "Is an existing file", path)
 
 
 @contextlib.contextmanager

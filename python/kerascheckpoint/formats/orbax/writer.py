@@ -21,7 +21,7 @@ from ..base import KerasSave, Target
 from ..writers import BEGIN, END, PARTS, Writers
 from . import items, layout
 from .marked_step import marked_step
-from .publish import staged_directory
+from .publish import check_replaceable, staged_directory
 
 
 class OrbaxWriter:
@@ -75,6 +75,7 @@ def _new_step(target: Target, content: ModelSnapshot, number: int) -> Iterator[s
             yield step
         return
     with staged_directory(target.path, target.root) as root:
+        check_replaceable(target.path)
         step = os.path.join(root, str(number))
         layout.make_directories(step, content)
         yield step

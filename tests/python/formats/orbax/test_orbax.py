@@ -41,6 +41,15 @@ def test_a_saved_model_is_restored_bit_for_bit_by_structure(background, tmp_path
     training.assert_same(training.arrays_of(again), training.arrays_of(model))
 
 
+def test_paths_may_hold_characters_that_urls_and_patterns_use(tmp_path):
+    directory = tmp_path / "lr[0.1]* #1? %41"
+    model = saved(directory, save_weights_only=True)
+    kc.verify_checkpoint(directory / "2.orbax")
+    again = training.noisy_model()
+    kc.restore_checkpoint(again, directory / "2.orbax")
+    training.assert_same(training.arrays_of(again), training.arrays_of(model))
+
+
 def test_a_resumed_run_equals_one_that_never_stopped(tmp_path):
     """From an epoch's end, dropout included."""
     whole = training.noisy_model()
@@ -100,6 +109,21 @@ def test_a_better_model_takes_the_place_of_the_last(tmp_path):
     assert training.names_in(tmp_path) == ["m.orbax"]
     assert training.names_in(tmp_path / "m.orbax") == [str(2 * training.STEPS)]
     assert kc.verify_checkpoint(tmp_path / "m.orbax").epoch == 2
+
+
+def test_what_is_no_checkpoint_is_never_replaced(tmp_path):
+    """A directory of other things, a file: refused when the callback is made and at a save."""
+    path = tmp_path / "1.orbax"
+    path.mkdir()
+    (path / "notes").write_text("precious")
+    with pytest.raises(IsADirectoryError, match="'notes'"):
+        kc.ModelCheckpoint(path)
+    with pytest.raises(kc.CheckpointWriteError, match="'notes'"):
+        saved(tmp_path)
+    assert (path / "notes").read_text() == "precious"
+    (tmp_path / "file.orbax").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"file\.orbax"):
+        kc.ModelCheckpoint(tmp_path / "file.orbax")
 
 
 def test_every_flipped_bit_is_found_or_harms_no_array(tmp_path):
