@@ -18,6 +18,15 @@ def trains_on_generator(model: Any) -> bool:
     return type(data_of_fit(model)).__name__ == "GeneratorDataAdapter"
 
 
+def first_batches(model: Any) -> list[Any]:
+    """Return the batches that Keras has drawn to see their shapes; the running `fit` uses the list.
+
+    It is empty if it cannot be found.
+    """
+    found = getattr(data_of_fit(model), "_first_batches", None)
+    return found if isinstance(found, list) else []
+
+
 def before_each_draw(model: Any, function: Callable[[int], object]) -> None:
     """Let the running `fit` of `model` call a function before each batch that it draws.
 

@@ -17,6 +17,7 @@ from ..unshared import Unshared
 from . import tensorflow_random
 from .draws_ahead import DrawsAhead
 from .encoding import NotSavableError, decode, encode
+from .first_batches import FirstBatches
 from .host_draws import HostDraws
 from .random import capture_process, check_process, restore_process
 
@@ -31,6 +32,7 @@ class DataOrder(Unshared):
         loader: The loader or pipeline that it trains on, if that has state.
         draws: The draws of the host's function that it trains on, if there is one.
         ahead: The draws of a generator ahead of training.
+        first: The first batches of a generator.
     """
 
     name = "data"
@@ -42,9 +44,10 @@ class DataOrder(Unshared):
         loader: LoaderData | PipelineData | None = None,
         draws: HostDraws | None = None,
         ahead: DrawsAhead | None = None,
+        first: FirstBatches | None = None,
     ) -> None:
         self._arrays, self._loader = arrays, loader
-        self._draws, self._ahead = draws, ahead
+        self._draws, self._ahead, self._first = draws, ahead, first
         self._random: dict[str, Any] | None = None
         self._epoch: int | None = None
 
@@ -56,9 +59,12 @@ class DataOrder(Unshared):
             return cls()
         attributes = vars(iterator)
         if _ON_ITERATOR not in attributes:
-            draws = HostDraws.of(model), DrawsAhead.of(model)
+            draws = HostDraws.of(model)
+            first = FirstBatches.of(model) if draws is None else None  # which has them as well
             loader = LoaderData.of(model) or PipelineData.of(model)
-            attributes[_ON_ITERATOR] = cls(ArrayData.of(model), loader, *draws)
+            attributes[_ON_ITERATOR] = cls(
+                ArrayData.of(model), loader, draws, DrawsAhead.of(model), first
+            )
         found: DataOrder = attributes[_ON_ITERATOR]
         return found
 
@@ -97,6 +103,8 @@ class DataOrder(Unshared):
             state["calls"] = self._draws.capture()
         if self._ahead is not None:
             state["ahead"] = self._ahead.capture()
+        if self._first is not None:
+            state["first"] = self._first.capture()
         found = None if self._loader is None else self._loader.state()
         if found is not None and self._loader is not None:
             with contextlib.suppress(NotSavableError):  # then its batches are drawn again
@@ -124,6 +132,8 @@ class DataOrder(Unshared):
             HostDraws.check(state["calls"])
         if state.get("ahead") is not None:
             DrawsAhead.check(state["ahead"])
+        if state.get("first") is not None:
+            FirstBatches.check(state["first"])
         if state.get("iterator") is not None:
             decode(state["iterator"]["state"])
 
@@ -180,6 +190,8 @@ class DataOrder(Unshared):
             self._draws.restore(state["calls"])
         if self._ahead is not None and state.get("ahead") is not None:
             self._ahead.hold(state["ahead"])
+        if self._first is not None and state.get("first") is not None:
+            self._first.restore(state["first"])
 
     def go_on(self) -> None:
         """Let data be drawn ahead again, as the random numbers are those of the file by now."""

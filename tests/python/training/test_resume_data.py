@@ -229,6 +229,18 @@ def test_as_if_never_stopped(tmp_path, kind, place):
     assert_same(arrays_of(resumed), whole)
 
 
+@pytest.mark.skipif(IS_OLD, reason="a warning says that it is not exact")
+def test_batches_that_keras_drew_beforehand_are_those_of_the_earlier_run(tmp_path):
+    """Keras looks at two before any callback knows of the training."""
+    kind = "a generator of global random numbers"
+    whole, history = never_stopped(kind)
+    with pytest.raises(Stop):
+        fit(tmp_path, KINDS[kind], crash_after(1), save_freq=1)
+    resumed, resumed_history = fit(tmp_path, KINDS[kind], seed=2, save_freq=1)
+    assert resumed_history == history
+    assert_same(arrays_of(resumed), whole)
+
+
 @pytest.mark.any_backend
 @pytest.mark.skipif(IS_OLD, reason="this Keras lets the order of the workers depend on time")
 @pytest.mark.filterwarnings("ignore:os.fork")
