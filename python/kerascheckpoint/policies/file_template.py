@@ -246,7 +246,8 @@ def check_suffix(template: FileTemplate, weights_only: bool) -> None:
     if weights_only and not template.is_weights_only:
         raise ValueError(
             "When using `save_weights_only=True` in `ModelCheckpoint`, the filepath provided must "
-            f"end in `{WEIGHTS_SUFFIX}` (Keras weights format). Received: filepath={shown}"
+            f"end in `{WEIGHTS_SUFFIX}` (Keras weights format), or in `.orbax` (a directory). "
+            f"Received: filepath={shown}"
         )
     if weights_only:
         return
@@ -259,7 +260,7 @@ def check_suffix(template: FileTemplate, weights_only: bool) -> None:
     if not suffix_of(template.text):
         raise ValueError(
             "The filepath provided must end in `.keras` (Keras model format; the legacy `.h5` is "
-            f"accepted too). Received: filepath={shown}"
+            f"accepted too), or in `.orbax` (a directory). Received: filepath={shown}"
         )
 
 
