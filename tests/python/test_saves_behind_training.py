@@ -153,9 +153,9 @@ def test_fit_returns_when_every_file_is_there(save_freq, shared_model, tmp_path,
     saving = saver(tmp_path / "{epoch}.keras", save_freq=save_freq)
     write = KerasFileWriter.write
 
-    def write_slowly(*arguments):
+    def write_slowly(*arguments, **settings):
         time.sleep(0.2)
-        write(*arguments)
+        write(*arguments, **settings)
 
     monkeypatch.setattr(KerasFileWriter, "write", write_slowly)
     training.train(shared_model, saving, epochs=2)
