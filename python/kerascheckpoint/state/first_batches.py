@@ -42,10 +42,13 @@ class FirstBatches:
     @staticmethod
     def check(state: Mapping[str, Any]) -> None:
         """Raise an error if `restore` cannot use the state."""
-        if not isinstance(state["trained"], int) or not isinstance(decode(state["batches"]), list):
-            raise TypeError("the number of trained batches or the first batches are missing")
+        if not isinstance(state["trained"], int) or state["trained"] < 0:
+            raise ValueError("the number of trained batches is no count")
+        if not isinstance(decode(state["batches"]), list):
+            raise TypeError("the first batches are no list")
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Replace the batches that are not trained yet by those of the run that is resumed."""
-        place = state["trained"]
-        self._batches[place:] = decode(state["batches"])[: len(self._batches) - place]
+        for place, batch in enumerate(decode(state["batches"]), state["trained"]):
+            if place < len(self._batches):
+                self._batches[place] = batch
