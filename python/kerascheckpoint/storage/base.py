@@ -162,6 +162,11 @@ class Storage(Protocol):
         """
 
 
+def reason_of(error: Exception) -> str:
+    """Return the system's words for an error, or what else there is to say about it."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def write_error(path: str, cause: OSError, *, published: bool = False) -> CheckpointWriteError:
     """Return an error that names the path and the system's reason.
 
@@ -170,7 +175,7 @@ def write_error(path: str, cause: OSError, *, published: bool = False) -> Checkp
         cause: The error from the system.
         published: Whether the new file is at `path` all the same.
     """
-    reason = cause.strerror or str(cause) or type(cause).__name__
+    reason = reason_of(cause)
     text = f"could not write checkpoint {path!r}: {reason}"
     if published:
         text = f"checkpoint {path!r} is written, but may not survive a power failure: {reason}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import CheckpointError, CheckpointNotFoundError, CheckpointUnreachableError
 from ..file_kind import COMMIT_MARK
-from .base import FileStatus
+from .base import FileStatus, reason_of
 
 # In object stores, an object appears when its upload is complete, and there are no directories.
 _OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "r2", "tos", "hf"}
@@ -168,7 +168,7 @@ def reporting(url: str) -> Iterator[None]:
         text = error.strerror if is_own else f"there is no checkpoint at {shown(url)!r}"
         raise CheckpointNotFoundError(text) from error
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = reason_of(error)
         reason = f"no permission: {reason}" if isinstance(error, PermissionError) else reason
         unreachable = CheckpointUnreachableError(f"{reason} ({shown(url)})")
         unreachable.errno = getattr(error, "errno", None)

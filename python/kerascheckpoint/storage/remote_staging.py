@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 
 from ..errors import CheckpointError
+from .base import reason_of
 
 _BY_DESCRIPTOR = "/proc/self/fd"
 
@@ -122,9 +123,8 @@ class RemoteStagedFile:
         except CheckpointError:
             raise
         except OSError as error:
-            reason = error.strerror or str(error) or type(error).__name__
             place = self._directory or tempfile.gettempdir()
-            text = f"{reason}, in the local directory for uploads, {place!r}"
+            text = f"{reason_of(error)}, in the local directory for uploads, {place!r}"
             raise OSError(error.errno, text) from error
 
     def sibling(self, suffix: str) -> str:
