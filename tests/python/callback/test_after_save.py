@@ -71,9 +71,8 @@ def failing(info):
     raise OSError("no route to host")
 
 
-@pytest.mark.filterwarnings(
-    "ignore:a later save ended"
-)  # if it was accepted before the first ended
+# In the background, the second save may begin before the first one has ended.
+@pytest.mark.filterwarnings("ignore:a later save ended")
 @pytest.mark.parametrize("background", [False, True])
 def test_what_it_raises_ends_training_like_a_failed_save(tmp_path, shared_model, background):
     settings = {"save_on_background": background, "save_best_only": True}
