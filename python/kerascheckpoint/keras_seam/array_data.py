@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from .fit_control import epoch_iterator
+from .fit_control import epoch_iterator, trained_batches
 from .private import BACKEND
 from .tensorflow_arrays import ArrayDataset
 
@@ -59,7 +59,7 @@ class ArrayData:
     @property
     def drawn(self) -> int | None:
         """Batches drawn by the current iteration in all its epochs; `None` if it has only one."""
-        return int(self._iterator._steps_seen) if self.spans_epochs else None
+        return trained_batches(self._iterator) if self.spans_epochs else None
 
     def begin_epoch(self) -> bool:
         """Note that an epoch begins; return whether a new iteration begins with it."""

@@ -113,6 +113,11 @@ def epoch_iterator(model: Any) -> Any:
     return iterator if hasattr(iterator, "data_adapter") else None
 
 
+def trained_batches(iterator: Any) -> int:
+    """Return how many batches of its current iteration an epoch iterator has given to training."""
+    return int(iterator._steps_seen)
+
+
 def data_of_fit(model: Any) -> Any:
     """Return Keras' adapter for the data of the running `fit`, or `None` if it is not found."""
     return getattr(epoch_iterator(model), "data_adapter", None)

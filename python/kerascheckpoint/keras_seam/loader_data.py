@@ -8,7 +8,7 @@ in Keras 3.6 to 3.16, Grain 0.2, torchdata 0.11.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .fit_control import epoch_iterator
+from .fit_control import epoch_iterator, trained_batches
 from .private import BACKEND
 
 
@@ -43,7 +43,7 @@ class LoaderData:
     @property
     def drawn(self) -> int:
         """Number of trained batches of the current iterator."""
-        return int(self._iterator._steps_seen)
+        return trained_batches(self._iterator)
 
     def watch(self) -> "_Watched":
         """Keep references to future iterators, so that their states can be read."""

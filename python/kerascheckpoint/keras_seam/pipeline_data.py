@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointMismatchError
-from .fit_control import epoch_iterator
+from .fit_control import epoch_iterator, trained_batches
 from .private import BACKEND
 
 OPTION = "experimental_symbolic_checkpoint"
@@ -61,7 +61,7 @@ class PipelineData:
     @property
     def drawn(self) -> int:
         """Number of trained batches of the current iterator."""
-        return int(self._iterator._steps_seen)
+        return trained_batches(self._iterator)
 
     def watch(self) -> "_Watched":
         """Keep references to future iterators, so that their states can be read."""

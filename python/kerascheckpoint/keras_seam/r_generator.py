@@ -9,7 +9,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .fit_control import data_of_fit, local_of_fit
+from .fit_control import local_of_fit
+from .generator_data import first_batches
 
 
 class RFunction:
@@ -20,16 +21,11 @@ class RFunction:
 
     Args:
         generator: reticulate's object, which calls the function.
-        seen: The batches that Keras has drawn, with which its iterator begins.
+        calls: How many calls have been made.
     """
 
-    def __init__(self, generator: Any, seen: list[Any]) -> None:
-        self._seen = seen
-        self._fetched: Any = getattr(getattr(generator, "values_queue", None), "queue", [])
-        batches = [*seen, *self._fetched]
-        if self._fetched and generator.completed:
-            batches.pop()  # a mark of the end
-        self._first, self.calls = batches, len(batches)
+    def __init__(self, generator: Any, calls: int) -> None:
+        self.calls = calls
         self._around: Callable[[int, Callable[[], Any]], Any] = lambda number, call: call()
         function = generator.r_function
         is_ours = isinstance(function, RFunction)  # of an earlier `fit`
@@ -40,7 +36,9 @@ class RFunction:
     def of(cls, model: Any) -> "RFunction | None":
         """Return the one of the running `fit` of `model`; `None` if that has no R function."""
         generator = r_generator(model)
-        return None if generator is None else cls(generator, data_of_fit(model)._first_batches)
+        if generator is None:
+            return None
+        return cls(generator, len(first_batches(model)) + fetched_ahead(model)[1])
 
     def wrap(self, around: Callable[[int, Callable[[], Any]], Any]) -> None:
         """Have a function make each further call; it gets the number of the call, and the call."""
@@ -50,20 +48,15 @@ class RFunction:
         self.calls += 1
         return self._around(self.calls, self._function)
 
-    def first_batches(self, after: int) -> list[Any]:
-        """Return the batches made before training began, without the first `after` of them."""
-        if after >= len(self._first):
-            self._first = []  # nobody needs them any more
-        return self._first[after:]
 
-    def replace_first(self, after: int, batches: list[Any]) -> None:
-        """Replace the batches made before training began, from the one behind number `after` on."""
-        for place, batch in enumerate(batches, after):
-            if place < len(self._seen):
-                self._seen[place] = batch
-            elif place < len(self._first):
-                self._fetched[place - len(self._seen)] = batch
-        self._first[after : after + len(batches)] = batches
+def fetched_ahead(model: Any) -> tuple[Any, int]:
+    """Return reticulate's queue, and how many batches for the running `fit` it holds.
+
+    Behind the batches, it may hold a mark of the end. Without R, the queue is an empty list.
+    """
+    generator = r_generator(model)
+    queue: Any = getattr(getattr(generator, "values_queue", None), "queue", [])
+    return queue, len(queue) - bool(queue and generator.completed)
 
 
 def r_generator(model: Any) -> Any:

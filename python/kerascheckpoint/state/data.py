@@ -59,12 +59,9 @@ class DataOrder(Unshared):
             return cls()
         attributes = vars(iterator)
         if _ON_ITERATOR not in attributes:
-            draws = HostDraws.of(model)
-            first = FirstBatches.of(model) if draws is None else None  # which has them as well
+            draws = HostDraws.of(model), DrawsAhead.of(model), FirstBatches.of(model)
             loader = LoaderData.of(model) or PipelineData.of(model)
-            attributes[_ON_ITERATOR] = cls(
-                ArrayData.of(model), loader, draws, DrawsAhead.of(model), first
-            )
+            attributes[_ON_ITERATOR] = cls(ArrayData.of(model), loader, *draws)
         found: DataOrder = attributes[_ON_ITERATOR]
         return found
 

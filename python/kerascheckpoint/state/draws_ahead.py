@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from ..keras_seam.fit_control import epoch_iterator
+from ..keras_seam.fit_control import epoch_iterator, trained_batches
 from ..keras_seam.generator_data import DRAWS_AHEAD, before_each_draw, trains_on_generator
 from .random import capture_process
 
@@ -40,7 +40,7 @@ class DrawsAhead:
     @property
     def _trained(self) -> int:
         """Number of trained batches of the current iteration."""
-        return int(self._iterator._steps_seen)
+        return trained_batches(self._iterator)
 
     def capture(self) -> dict[str, Any]:
         """Return the number of trained batches."""

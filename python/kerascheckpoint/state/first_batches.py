@@ -1,15 +1,16 @@
-"""The first batches of a generator, which Keras draws before any callback knows of the training.
+"""The first batches of a generator, which are drawn before any callback knows of the training.
 
-Keras looks at their shapes. The random numbers that they were made of are gone by then, so as long
-as they are not trained, the file has the batches.
+Keras looks at their shapes, and reticulate fetches one more. The random numbers that they were made
+of are gone by then, so as long as they are not trained, the file has the batches.
 """
 
 import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..keras_seam.fit_control import epoch_iterator
+from ..keras_seam.fit_control import epoch_iterator, trained_batches
 from ..keras_seam.generator_data import first_batches, trains_on_generator
+from ..keras_seam.r_generator import fetched_ahead
 from .encoding import NotSavableError, decode, encode
 
 
@@ -17,26 +18,32 @@ class FirstBatches:
     """The batches with which a running `fit` begins.
 
     Args:
-        batches: The batches. Training takes them from this list.
+        seen: The batches that Keras has drawn. Training takes them from this list.
+        fetched: The queue from which training takes the batches after these.
+        count: How many that queue holds.
         iterator: Keras' epoch iterator.
     """
 
-    def __init__(self, batches: list[Any], iterator: Any) -> None:
-        self._batches, self._iterator = batches, iterator
+    def __init__(self, seen: list[Any], fetched: Any, count: int, iterator: Any) -> None:
+        self._seen, self._fetched, self._iterator = seen, fetched, iterator
+        self._batches = [*seen, *fetched][: len(seen) + count]
 
     @classmethod
     def of(cls, model: Any) -> "FirstBatches | None":
         """Return those of the running `fit` of `model`; `None` if it has no generator."""
         if not trains_on_generator(model):
             return None
-        return cls(first_batches(model), epoch_iterator(model))
+        return cls(first_batches(model), *fetched_ahead(model), epoch_iterator(model))
 
     def capture(self) -> dict[str, Any] | None:
         """Return the batches that are not trained yet; `None` without any."""
-        trained = int(self._iterator._steps_seen)
+        trained = trained_batches(self._iterator)
         left = self._batches[trained:]
+        if not left:
+            self._batches = []  # nobody needs them any more
+            return None
         with contextlib.suppress(NotSavableError):
-            return {"trained": trained, "batches": encode(left)} if left else None
+            return {"trained": trained, "batches": encode(left)}
         return None
 
     @staticmethod
@@ -50,5 +57,10 @@ class FirstBatches:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Replace the batches that are not trained yet by those of the run that is resumed."""
         for place, batch in enumerate(decode(state["batches"]), state["trained"]):
-            if place < len(self._batches):
-                self._batches[place] = batch
+            if place >= len(self._batches):
+                break
+            self._batches[place] = batch
+            if place < len(self._seen):
+                self._seen[place] = batch
+            else:
+                self._fetched[place - len(self._seen)] = batch

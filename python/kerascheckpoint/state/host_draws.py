@@ -3,19 +3,15 @@
 Batches are made before they are trained: reticulate fetches one ahead, and a thread of TensorFlow's
 some more. So the random numbers before each call of the function are remembered until its batch is
 trained. After a resume, these calls are made again with those numbers, and nothing else notices.
-The first batches are made before any callback knows of the training: as long as they are not
-trained, the file has the batches themselves.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..keras_seam.fit_control import epoch_iterator
+from ..keras_seam.fit_control import epoch_iterator, trained_batches
 from ..keras_seam.generator_data import trains_on_generator
 from ..keras_seam.r_generator import RFunction
 from . import host
-from .encoding import NotSavableError, decode, encode
 
 
 class HostDraws:
@@ -47,7 +43,7 @@ class HostDraws:
     @property
     def _trained(self) -> int:
         """Number of trained batches."""
-        return int(self._iterator._steps_seen)
+        return trained_batches(self._iterator)
 
     def capture(self) -> dict[str, Any]:
         """Return the random numbers now, and before each call whose batch is not trained."""
@@ -56,26 +52,20 @@ class HostDraws:
             calls, now = self._function.calls, host.capture()
         before = dict(self._before)
         made = [before[call] for call in sorted(before) if trained < call <= calls]
-        state = {"trained": trained, "calls": calls, "before": made, "now": now}
-        with contextlib.suppress(NotSavableError):
-            state["first"] = encode(self._function.first_batches(trained))
-        return state
+        return {"calls": calls, "before": made, "now": now}
 
     @staticmethod
     def check(state: Mapping[str, Any]) -> None:
         """Raise an error if `restore` cannot use the state."""
-        if not isinstance(state["trained"], int) or not isinstance(state["calls"], int):
-            raise TypeError("the number of batches or of calls is missing")
+        if not isinstance(state["calls"], int):
+            raise TypeError("the number of calls is missing")
         for random in [*state["before"], state["now"]]:
             host.check(random)
-        if not isinstance(decode(state.get("first")), list | None):
-            raise TypeError("the first batches are no list")
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Let calls find the random numbers that they found in the run that is resumed."""
         self._next, self._now = state["calls"] + 1, state["now"]
         self._again = dict(enumerate(state["before"], self._next - len(state["before"])))
-        self._function.replace_first(state["trained"], decode(state.get("first")) or [])
 
     def go_on(self) -> None:
         """Restore the random numbers of the moment of the save, as the data are in place now."""
